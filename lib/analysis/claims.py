@@ -1,0 +1,214 @@
+"""From rows and the registration to a verdict for every claim. No number is typed here and none is chosen here."""
+
+import math
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import pandas as pd
+
+from lib.analysis.stats import Difference, Estimate, detectable_difference, estimate, paired_difference
+from lib.analysis.tables import pick, primary
+from lib.studies import Claim, Contrast, Study
+
+# With fewer questions than this known to the base model, a share of them kept says too little to decide on.
+FEWEST_KNOWN = 60
+
+
+class Finding(NamedTuple):
+    """One contrast decided: its effect with interval, how many facts, and why the verdict is what it is."""
+
+    contrast: Contrast
+    verdict: str
+    value: float
+    low: float
+    high: float
+    n: int
+    seeds: int
+    detectable: float
+    note: str
+    rows: list[str]
+
+
+class Evidence(NamedTuple):
+    """What claims are decided on: judged rows (with `kept` rows), final losses by condition, latencies by condition."""
+
+    table: pd.DataFrame
+    losses: Mapping[str, list[float]]
+    latencies_ms: Mapping[str, list[float]]
+
+
+def decide(contrast: Contrast, *, value: float, low: float, high: float, low90: float, high90: float) -> str:
+    """held, not_held or undecided, by the registered direction and margin (see `Contrast`)."""
+    margin = contrast.margin
+    if any(math.isnan(bound) for bound in (value, low, high)):
+        return "undecided"
+    if contrast.direction == "greater":
+        return "held" if low > margin else "not_held" if high <= margin else "undecided"
+    if contrast.direction == "less":
+        return "held" if high < margin else "not_held" if low >= margin else "undecided"
+    if contrast.direction == "differs":
+        return "held" if low > margin or high < -margin else "undecided"
+    inside = -margin <= low90 and high90 <= margin
+    outside = low > margin or high < -margin
+    return "held" if inside else "not_held" if outside else "undecided"
+
+
+def find(contrast: Contrast, evidence: Evidence) -> Finding:
+    """The contrast measured on the evidence and decided."""
+    if contrast.metric == "loss":
+        return _on_losses(contrast, evidence.losses)
+    if contrast.metric == "latency_ms":
+        return _on_latencies(contrast, evidence.latencies_ms)
+    column = {"accuracy": "correct", "kept": "correct"}.get(contrast.metric, contrast.metric)
+    table = primary(evidence.table) if contrast.metric == "accuracy" else evidence.table
+    if contrast.metric == "kept" and table[table.probe == contrast.probe].empty:
+        note = f"the base model knew none of the items; {FEWEST_KNOWN} are needed"
+        return Finding(contrast, "undecided", math.nan, math.nan, math.nan, 0, 0, math.nan, note, [])
+    a = pick(table, contrast.a, contrast.probe)
+    if contrast.b is None:
+        return _alone(contrast, a, column)
+    b = pick(table, contrast.b, contrast.probe)
+    if len(set(a.unit) ^ set(b.unit)):
+        # Arms trained on a subset are compared on that subset, on both sides alike.
+        shared = set(a.unit) & set(b.unit)
+        a, b = a[a.unit.isin(shared)], b[b.unit.isin(shared)]
+    result = paired_difference(a, b, column)
+    verdict = decide(
+        contrast, value=result.value, low=result.low, high=result.high, low90=result.low90, high90=result.high90
+    )
+    discordance = (result.a_only + result.b_only) / result.n
+    note = (
+        f"exact McNemar p = {result.p:.3g} ({result.a_only} against {result.b_only} facts)"
+        if column == "correct"
+        else ""
+    )
+    if contrast.metric == "kept" and result.n < FEWEST_KNOWN:
+        verdict, note = "undecided", f"the base model knew only {result.n} items; {FEWEST_KNOWN} are needed"
+    return Finding(
+        contrast,
+        verdict,
+        result.value,
+        result.low,
+        result.high,
+        result.n,
+        a.seed.nunique(),
+        math.nan if column == "prompt_tokens" else detectable_difference(result.n, max(discordance, 1 / result.n)),
+        note,
+        _sample_rows(a, b, column),
+    )
+
+
+def _alone(contrast: Contrast, rows: pd.DataFrame, column: str) -> Finding:
+    result = estimate(rows, column)
+    verdict = decide(
+        contrast, value=result.value, low=result.low, high=result.high, low90=result.low, high90=result.high
+    )
+    ids = [_row_id(row) for row in rows.head(5).itertuples()]
+    return Finding(
+        contrast, verdict, result.value, result.low, result.high, result.n, rows.seed.nunique(), math.nan, "", ids
+    )
+
+
+def _on_losses(contrast: Contrast, losses: Mapping[str, list[float]]) -> Finding:
+    a, b = losses[contrast.a], losses[contrast.b]
+    value = sum(a) / len(a) - sum(b) / len(b)
+    verdict = decide(contrast, value=value, low=value, high=value, low90=value, high90=value)
+    note = f"final training losses {sum(a) / len(a):.3f} and {sum(b) / len(b):.3f}; no interval from {len(a)} seed(s)"
+    return Finding(contrast, verdict, value, math.nan, math.nan, len(a), len(a), math.nan, note, [])
+
+
+def _on_latencies(contrast: Contrast, latencies: Mapping[str, list[float]]) -> Finding:
+    """Latencies are paired by question and compared on their logarithm's scale nowhere: milliseconds are what is paid."""
+    pairs = pd.DataFrame({"a": latencies[contrast.a], "b": latencies[contrast.b]})
+    sides = [pd.DataFrame({"unit": pairs.index, "seed": 0, "ms": pairs[side]}) for side in ("a", "b")]
+    result: Difference = paired_difference(*sides, "ms")
+    verdict = decide(
+        contrast, value=result.value, low=result.low, high=result.high, low90=result.low90, high90=result.high90
+    )
+    note = f"median {pairs.a.median():.0f} ms against {pairs.b.median():.0f} ms, one question at a time"
+    return Finding(contrast, verdict, result.value, result.low, result.high, result.n, 1, math.nan, note, [])
+
+
+def _sample_rows(a: pd.DataFrame, b: pd.DataFrame, column: str) -> list[str]:
+    """Up to five rows of `a` where the two sides differ most, else its first ones."""
+    gap = (a.groupby("unit")[column].mean() - b.groupby("unit")[column].mean()).abs().sort_values(ascending=False)
+    order = {unit: place for place, unit in enumerate(gap.index)}
+    chosen = a.assign(order=a.unit.map(order)).sort_values(["order", "seed"]).head(5)
+    return [_row_id(row) for row in chosen.itertuples()]
+
+
+def _row_id(row) -> str:
+    return f"{row.condition}/{row.seed}/{row.question_id}"
+
+
+def combine(verdicts: list[str]) -> str:
+    """A claim's verdict from its contrasts': not_held if any is, held if all are, else undecided."""
+    if "not_held" in verdicts:
+        return "not_held"
+    return "held" if verdicts and set(verdicts) == {"held"} else "undecided"
+
+
+def judge_claim(claim: Claim, evidence: Evidence) -> tuple[str, list[Finding]]:
+    """The verdict of one claim and the findings it follows from; undecided, with none, when something is missing."""
+    findings = [find(contrast, evidence) for contrast in claim.contrasts]
+    return combine([finding.verdict for finding in findings]), findings
+
+
+def describe(finding: Finding) -> str:
+    """One finding in words, for claims.json and the report."""
+    contrast = finding.contrast
+    points = contrast.metric not in ("loss", "latency_ms", "prompt_tokens")
+    scale, unit = (
+        (100, " points" if contrast.b else " %") if points else (1, {"latency_ms": " ms"}.get(contrast.metric, ""))
+    )
+    sides = f"{contrast.a} - {contrast.b}" if contrast.b else contrast.a
+    digits = 3 if contrast.metric == "loss" else 1
+    text = f"{contrast.metric} ({contrast.probe}), {sides}: "
+    text += "not measured" if math.isnan(finding.value) else f"{scale * finding.value:+.{digits}f}{unit}"
+    if not math.isnan(finding.low):
+        text += (
+            f" (95 % interval {scale * finding.low:+.{digits}f} to {scale * finding.high:+.{digits}f}, n = {finding.n}"
+        )
+        text += f", seeds {finding.seeds})"
+    if not math.isnan(finding.detectable):
+        text += f"; smallest detectable {100 * finding.detectable:.1f} points"
+    return text + (f"; {finding.note}" if finding.note else "")
+
+
+def claims_json(study: Study, evidence: Evidence) -> dict[str, dict]:
+    """The contents of claims.json: verdict, evidence in words and row ids of every claim."""
+    result = {}
+    for name, claim in study.claims.items():
+        verdict, findings = judge_claim(claim, evidence)
+        text = " | ".join(describe(finding) for finding in findings) or f"not decided yet: {claim.missing}"
+        rows = [row for finding in findings for row in finding.rows]
+        result[name] = {"claim": claim.text, "verdict": verdict, "evidence": text, "rows": rows}
+    return result
+
+
+def takeaways(study: Study, notebook: str, evidence: Evidence) -> str:
+    """The claims registered for a notebook, decided and in words, as Markdown bullets."""
+    bullets = []
+    for name, claim in study.claims.items():
+        if claim.notebook == notebook:
+            verdict, findings = judge_claim(claim, evidence)
+            effects = "; ".join(describe(finding) for finding in findings) or f"missing: {claim.missing}"
+            bullets.append(f"- **{name} {verdict.replace('_', ' ')}.** {claim.text} {effects}.")
+    return "\n".join(bullets)
+
+
+def score(
+    name: str, result: Estimate | None, *, value: float | None = None, n: int = 0, unit: str, notebook: str
+) -> dict:
+    """One scoreboard line, from an estimate or from a plain value without an interval."""
+    if result is None:
+        return {"id": name, "value": value, "low": None, "high": None, "n": n, "unit": unit, "notebook": notebook}
+    return {
+        "id": name,
+        "value": result.value,
+        "low": result.low,
+        "high": result.high,
+        "n": result.n,
+        "unit": unit,
+        "notebook": notebook,
+    }

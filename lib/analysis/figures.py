@@ -1,0 +1,97 @@
+"""Figures: one message each, the same colour for the same kind of condition everywhere, intervals drawn and named."""
+
+import itertools
+from collections.abc import Mapping, Sequence
+
+import matplotlib.pyplot as plt
+import pandas as pd
+from matplotlib.axes import Axes
+
+# Okabe and Ito's palette: told apart with any common colour vision, and by lightness in print.
+BASE, TUNED, RETRIEVED, HYBRID, CONTROL = "#555555", "#D55E00", "#0072B2", "#009E73", "#CC79A7"
+
+LINES = ["-", "--", "-.", ":", (0, (1, 1, 5, 1)), (0, (6, 2))]
+
+plt.rcParams.update(
+    {
+        # A white card keeps the figure legible on a dark page too.
+        "figure.facecolor": "white",
+        "savefig.facecolor": "white",
+        "figure.dpi": 110,
+        "font.size": 10,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.titlelocation": "left",
+        "axes.titlesize": 11,
+        "svg.hashsalt": "workbook",
+    }
+)
+
+
+def color_of(condition: str) -> str:
+    """The colour of a condition's kind: untouched, tuned, retrieved, hybrid or control."""
+    if condition.startswith(("hybrid", "raft")):
+        return HYBRID
+    if condition.startswith("rag"):
+        return RETRIEVED
+    if condition.startswith(("lora", "full")):
+        return TUNED
+    return CONTROL if condition.startswith("noise") else BASE
+
+
+def intervals(table: pd.DataFrame, *, topic: str, xlabel: str) -> Axes:
+    """One dot with its 95 % interval a row: columns condition, value, low, high, facts. First row on top.
+
+    The title states the finding, read from the table, so that it cannot outlive its numbers.
+    """
+    best = table.loc[table.value.idxmax()]
+    title = f"{topic}: {best.condition} is highest, {100 * best.value:.0f} %"
+    figure, ax = plt.subplots(figsize=(8, 0.42 * len(table) + 1.3), layout="constrained")
+    for place, row in enumerate(table.itertuples()):
+        y, colour = len(table) - place, color_of(row.condition)
+        ax.plot([100 * row.low, 100 * row.high], [y, y], color=colour, linewidth=2)
+        ax.plot([100 * row.value], [y], "o", color=colour)
+        ax.annotate(
+            f"{100 * row.value:.0f}", (100 * row.value, y), (0, 6), textcoords="offset points", ha="center", fontsize=9
+        )
+    labels = [f"{row.condition} (n={row.facts})" for row in table.itertuples()]
+    ax.set_yticks(range(len(table), 0, -1), labels)
+    ax.set(
+        xlim=(-2, 102), ylim=(0.4, len(table) + 0.8), title=title, xlabel=f"{xlabel}; line: 95 % interval over facts"
+    )
+    ax.grid(axis="x", alpha=0.25)
+    return ax
+
+
+def loss_curves(logs: Mapping[str, Sequence[dict]], *, steps_per_epoch: Mapping[str, float]) -> Axes:
+    """Training loss of answer tokens against exposures per fact (epochs), smoothed over one epoch."""
+    figure, ax = plt.subplots(figsize=(8, 3.6), layout="constrained")
+    ends = {}
+    for (name, log), style in zip(logs.items(), itertools.cycle(LINES)):
+        losses = pd.Series([row["loss"] for row in log])
+        smooth = losses.rolling(max(1, round(steps_per_epoch[name])), min_periods=1).mean()
+        epochs = [row["step"] / steps_per_epoch[name] for row in log]
+        ends[name] = smooth.iloc[-1]
+        ax.plot(epochs, smooth, linestyle=style, label=f"{name} ({ends[name]:.2f} at the end)")
+    lowest = min(ends, key=ends.get)
+    ax.set(title=f"Training loss: lowest at the end {ends[lowest]:.2f}, {lowest}", xlabel="exposures per fact (epochs)")
+    ax.set(ylabel="loss, nats per answer token", ylim=(0, None))
+    ax.legend(frameon=False, fontsize=9)
+    return ax
+
+
+def stacked_counts(counts: pd.Series) -> Axes:
+    """Who is right about how many facts: one bar cut into both, only one, only the other, neither."""
+    figure, ax = plt.subplots(figsize=(8, 1.9), layout="constrained")
+    left = 0
+    hatches = ["", "//", "..", ""]
+    for (name, count), colour, hatch in zip(
+        counts.items(), [HYBRID, TUNED, RETRIEVED, "#DDDDDD"], hatches, strict=True
+    ):
+        ax.barh([0], [count], left=left, color=colour, edgecolor="white", hatch=hatch, label=f"{name}: {count}")
+        left += count
+    right = counts.sum() - counts.iloc[-1]
+    ax.set(title=f"At least one of the two is right on {right} of {counts.sum()} facts")
+    ax.set(yticks=[], xlabel=f"facts (n = {int(counts.sum())})", xlim=(0, max(1, counts.sum())))
+    ax.legend(frameon=False, ncols=4, loc="upper center", bbox_to_anchor=(0.5, -0.55), fontsize=9)
+    return ax

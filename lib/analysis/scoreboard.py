@@ -1,0 +1,159 @@
+"""The scoreboard: one line a published number, computed from the records and summaries of all notebooks."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+
+from lib import paths, runs
+from lib.analysis.claims import Evidence, Finding, score
+from lib.analysis.stats import Estimate, estimate, paired_difference, wilson
+from lib.analysis.tables import frame, primary, screened_kept
+from lib.studies import Study
+
+
+def load_records(study: str, notebooks: list[str]) -> pd.DataFrame:
+    """All test rows of the notebooks, each cell once (its first notebook's), with the column `notebook`.
+
+    Raises FileNotFoundError naming the command when a notebook has not run.
+    """
+    tables = []
+    for name in notebooks:
+        path = paths.OUT / study / name / "records.jsonl"
+        if not path.exists():
+            raise FileNotFoundError(f"{path} not found; run `make reproduce STUDY=studies/{study}.yaml`")
+        tables.append(frame(runs.read_jsonl(path)).assign(notebook=name))
+    table = pd.concat(tables, ignore_index=True)
+    return table.drop_duplicates(["condition", "seed", "question_id", "split"])
+
+
+def load_summaries(study: str, notebooks: list[str]) -> dict[str, dict]:
+    """summary.json of each notebook, by name."""
+    return {name: json.loads((paths.OUT / study / name / "summary.json").read_text()) for name in notebooks}
+
+
+def check_registration(study: Study, summaries: dict[str, dict]) -> None:
+    """Raises ValueError when a notebook ran under another registration than the study file now holds."""
+    for name, summary in summaries.items():
+        ran = Study.model_validate(summary["parameters"]).registration
+        if ran != study.registration:
+            raise ValueError(
+                f"{name} ran under registration {ran}, the study file now has {study.registration}; run it again"
+            )
+
+
+def gather(table: pd.DataFrame, summaries: dict[str, dict]) -> Evidence:
+    """What the claims are decided on: test rows with the forgetting rows, losses and latencies by condition."""
+    test = table[table.split == "test"]
+    screen = table[table.split == "screen"]
+    losses, latencies = {}, {}
+    for summary in summaries.values():
+        losses.update(summary["metrics"].get("loss", {}))
+        latencies.update(summary["metrics"].get("latency_ms", {}))
+    forgetting = screened_kept(test[test.probe.isin(["general", "neighbour"])], screen)
+    return Evidence(pd.concat([test, forgetting], ignore_index=True), losses, latencies)
+
+
+def scoreboard(evidence: Evidence, summaries: dict[str, dict], findings: list[Finding]) -> list[dict]:
+    """Every line of scoreboard.json. An id never occurs twice."""
+    table = evidence.table
+    lines = [*_accuracies(table), *_styles(table), *_kept(table), *_hallucination(table), *_costs(table, evidence)]
+    lines += [*_deltas(findings), *_union(table), *_from_summaries(summaries)]
+    lines = list({line["id"]: line for line in reversed(lines)}.values())[::-1]
+    return lines
+
+
+def _accuracies(table: pd.DataFrame):
+    scored = primary(table)
+    scored = scored[scored.probe.isin(["trained", "paraphrase", "choice", "general", "neighbour"])]
+    for (probe, condition), rows in scored.groupby(["probe", "condition"], sort=False):
+        notebook = rows.notebook.iloc[0]
+        yield score(f"accuracy/{probe}/{condition}", estimate(rows), unit="share", notebook=notebook)
+
+
+def _styles(table: pd.DataFrame):
+    asked = table[table.probe == "paraphrase"]
+    for condition, rows in asked.groupby("condition", sort=False):
+        column = "json_valid" if condition.endswith(("json", "json_fewshot")) else "style"
+        name = "json_valid" if column == "json_valid" else "style"
+        yield score(f"{name}/{condition}", estimate(rows, column), unit="share", notebook=rows.notebook.iloc[0])
+
+
+def _kept(table: pd.DataFrame):
+    for condition, rows in table[table.probe == "kept"].groupby("condition", sort=False):
+        yield score(f"kept/{condition}", estimate(rows), unit="share", notebook=rows.notebook.iloc[0])
+
+
+def _hallucination(table: pd.DataFrame):
+    for condition, rows in table[table.probe == "unanswerable"].groupby("condition", sort=False):
+        result = estimate(rows, "answered")
+        yield score(f"hallucination/{condition}", result, unit="share", notebook=rows.notebook.iloc[0])
+
+
+def _costs(table: pd.DataFrame, evidence: Evidence):
+    for condition, rows in table[table.probe == "paraphrase"].groupby("condition", sort=False):
+        notebook = rows.notebook.iloc[0]
+        result = estimate(rows, "prompt_tokens")
+        yield score(f"cost/prompt_tokens/{condition}", result, unit="tokens", notebook=notebook)
+    for condition, times in evidence.latencies_ms.items():
+        median = float(pd.Series(times).median())
+        yield score(f"cost/latency_ms/{condition}", None, value=median, n=len(times), unit="ms", notebook="06_hybrid")
+    for condition, losses in evidence.losses.items():
+        mean = sum(losses) / len(losses)
+        yield score(f"loss/{condition}", None, value=mean, n=len(losses), unit="nats", notebook="04_rank_sweep")
+
+
+def _deltas(findings: list[Finding]):
+    for finding in findings:
+        contrast = finding.contrast
+        if contrast.b is None or finding.n == 0 or contrast.metric in ("loss", "latency_ms"):
+            continue
+        kind = contrast.probe if contrast.metric == "accuracy" else contrast.metric
+        result = Estimate(finding.value, finding.low, finding.high, finding.n)
+        name = f"delta/{kind}/{contrast.a}-vs-{contrast.b}"
+        yield score(name, result, unit="difference", notebook="08_findings")
+
+
+def _union(table: pd.DataFrame):
+    """Facts that fine-tuning alone, retrieval alone, both or neither got right: the hybrid's head-room."""
+    counts = discordance(table, "lora_raw_20ep", "rag")
+    n = int(counts.sum())
+    if n == 0:
+        return  # a study without these two conditions
+    right = n - int(counts["neither"])
+    yield score("union/ft_or_rag", wilson(right, n), unit="share", notebook="06_hybrid")
+
+
+def discordance(table: pd.DataFrame, tuned: str, retrieved: str) -> pd.Series:
+    """Counts of facts by who is right (both, only the tuned, only the retrieved, neither), paraphrase, first seed."""
+    asked = primary(table[(table.probe == "paraphrase") & (table.split == "test")])
+    sides = [
+        asked[(asked.condition == name) & (asked.seed == 0)].set_index("question_id").correct > 0
+        for name in (tuned, retrieved)
+    ]
+    a, b = sides[0].align(sides[1], join="inner")
+    parts = {"both": a & b, f"only {tuned}": a & ~b, f"only {retrieved}": ~a & b, "neither": ~a & ~b}
+    return pd.Series({name: int(rows.sum()) for name, rows in parts.items()})
+
+
+def _from_summaries(summaries: dict[str, dict]):
+    """Lines that a notebook measured itself: retrieval, the judge's anchors, training seconds."""
+    for notebook, summary in summaries.items():
+        for line in summary["metrics"].get("scoreboard", []):
+            yield {**line, "notebook": notebook}
+
+
+def write_scoreboard(study: str, lines: list[dict], claims: dict[str, dict]) -> Path:
+    """Write scoreboard.json and claims.json into out/<study>/; returns that folder."""
+    folder = paths.OUT / study
+    runs.write_json(folder / "scoreboard.json", lines)
+    runs.write_json(folder / "claims.json", claims)
+    return folder
+
+
+def compare_paired(table: pd.DataFrame, a: str, b: str, probe: str = "paraphrase"):
+    """The paired difference of primary accuracy between two conditions, for a notebook's own table."""
+    scored = primary(table[(table.probe == probe) & (table.split == "test")])
+    left, right = scored[scored.condition == a], scored[scored.condition == b]
+    shared = set(left.unit) & set(right.unit)
+    return paired_difference(left[left.unit.isin(shared)], right[right.unit.isin(shared)])

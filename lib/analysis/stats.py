@@ -1,0 +1,116 @@
+"""Honest numbers from rows: intervals, paired differences and exact tests. Nothing is rounded here.
+
+The unit is the fact. Seeds, and several questions about one fact, are averaged within the fact before anything is
+resampled, because they are not independent of each other.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from scipy.stats import binomtest
+from statsmodels.stats.proportion import proportion_confint
+
+RESAMPLES = 10_000
+SEED = 20_261_121
+
+
+class Estimate(NamedTuple):
+    """A value with its 95 % interval and the number of independent units; low and high are NaN where none applies."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+
+
+class Difference(NamedTuple):
+    """A paired difference a - b over facts: its 95 % interval, the 90 % one for equivalence, and discordant counts.
+
+    p is the exact McNemar p-value of seed 0 (first seed of each side); a_only and b_only are its discordant facts.
+    """
+
+    value: float
+    low: float
+    high: float
+    low90: float
+    high90: float
+    n: int
+    a_only: int
+    b_only: int
+    p: float
+
+
+def wilson(successes: int, n: int) -> Estimate:
+    """A proportion with its Wilson score interval. Raises ValueError when n is 0: no data is not a rate of 0."""
+    if n <= 0:
+        raise ValueError("a proportion needs at least one observation; the selection is empty")
+    low, high = proportion_confint(successes, n, alpha=0.05, method="wilson")
+    # Rounding may put a bound a last digit inside a share of 0 or 1.
+    share = successes / n
+    return Estimate(share, min(float(low), share), max(float(high), share), n)
+
+
+def mcnemar_p(a_only: int, b_only: int) -> float:
+    """Two-sided exact McNemar p-value: the binomial test of a_only among all discordant pairs; 1 when there are none."""
+    discordant = a_only + b_only
+    return 1.0 if discordant == 0 else float(binomtest(a_only, discordant, 0.5).pvalue)
+
+
+def bootstrap_mean(values: Sequence[float], level: float = 0.95) -> tuple[float, float]:
+    """Percentile bootstrap interval of the mean over units. Raises ValueError on no units.
+
+    Percentile, not BCa: BCa is undefined when all units are equal, which small models make common.
+    """
+    array = np.asarray(values, dtype=float)
+    if array.size == 0:
+        raise ValueError("a mean needs at least one unit; the selection is empty")
+    rng = np.random.default_rng(SEED)
+    means = array[rng.integers(0, array.size, (RESAMPLES, array.size))].mean(axis=1)
+    tail = (1 - level) / 2
+    return float(np.quantile(means, tail)), float(np.quantile(means, 1 - tail))
+
+
+def per_fact(rows: pd.DataFrame, column: str = "correct") -> pd.Series:
+    """The mean of `column` for each fact (for each question where it asks for none), seeds and wordings averaged."""
+    return rows.groupby("unit")[column].mean()
+
+
+def estimate(rows: pd.DataFrame, column: str = "correct") -> Estimate:
+    """The mean over facts with its interval: Wilson when each fact is one yes or no, bootstrap over facts otherwise."""
+    units = per_fact(rows, column)
+    if set(units.unique()) <= {0.0, 1.0}:
+        return wilson(int(units.sum()), len(units))
+    return Estimate(float(units.mean()), *bootstrap_mean(units), len(units))
+
+
+def paired_difference(a: pd.DataFrame, b: pd.DataFrame, column: str = "correct") -> Difference:
+    """a - b over the facts that both were asked about.
+
+    Raises ValueError when the two sides were not asked the same facts: a difference over other questions is no effect.
+    """
+    left, right = per_fact(a, column), per_fact(b, column)
+    if set(left.index) != set(right.index):
+        missing = sorted(set(left.index) ^ set(right.index))[:3]
+        raise ValueError(f"the two sides were asked different facts, for example {missing}")
+    difference = (left - right).to_numpy()
+    low, high = bootstrap_mean(difference)
+    low90, high90 = bootstrap_mean(difference, level=0.90)
+    first_a = per_fact(a[a.seed == a.seed.min()], column) > 0.5
+    first_b = (per_fact(b[b.seed == b.seed.min()], column) > 0.5).reindex(first_a.index)
+    a_only, b_only = int((first_a & ~first_b).sum()), int((~first_a & first_b).sum())
+    return Difference(
+        float(difference.mean()), low, high, low90, high90, len(difference), a_only, b_only, mcnemar_p(a_only, b_only)
+    )
+
+
+def detectable_difference(n: int, discordance: float, power: float = 0.8) -> float:
+    """The smallest true difference that a paired comparison of n facts shows with the given power at 5 %, two-sided.
+
+    Normal approximation of McNemar's test: (z_0.975 + z_power) * sqrt(discordance / n), discordance the share of facts
+    on which the two sides differ.
+    """
+    from scipy.stats import norm
+
+    return float((norm.ppf(0.975) + norm.ppf(power)) * np.sqrt(discordance / n))

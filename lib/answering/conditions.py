@@ -1,0 +1,272 @@
+"""Answer questions under conditions. A condition is weights times context; one path serves them all."""
+
+import time
+from collections.abc import Sequence
+from functools import cached_property, partial
+from hashlib import sha256
+
+import lib.models.generate
+import lib.models.likelihood
+from lib import runs
+from lib.corpus.load import Corpus
+from lib.corpus.records import Answer, Passage, Question
+from lib.models import registry
+from lib.models.generate import Layout, answer_alone, generate
+from lib.models.likelihood import choice_scores
+from lib.models.prompts import INSTRUCTIONS, RENDERERS, Prompt, target_answer, user_message
+from lib.models.registry import LanguageModel
+from lib.retrieval.chunking import gold_passages, split_documents
+from lib.retrieval.index import Index, build_index
+from lib.studies import Condition, Study
+from lib.training.recipes import build_examples
+from lib.training.sft import Trained, load_trained, train
+
+STOPS = {"chat": None, "few_shot": "\n"}
+
+
+class Bench:
+    """One study at work: its corpus, its models and its index, each loaded when first needed and only once.
+
+    `ledger` collects what every condition cost, in the order it was answered.
+    """
+
+    def __init__(self, study: Study, corpus: Corpus):
+        registry.allow_downloads(list(study.models.values()))
+        self.study, self.corpus = study, corpus
+        self.layout = Layout(
+            study.generation.max_new_tokens, study.generation.batch_size, study.generation.batch_tokens
+        )
+        self.ledger: list[dict] = []
+        self._shown: dict[tuple[str, str, str], tuple[Passage, ...]] = {}
+        self._models: dict[str, LanguageModel] = {}
+
+    @cached_property
+    def index(self) -> Index:
+        """The passage index over the study's documents."""
+        settings = self.study.retrieval
+        passages = split_documents(
+            self.corpus.documents, embedder=self.study.embedding, passage_tokens=settings.passage_tokens
+        )
+        return build_index(passages, embedder=self.study.embedding, settings=settings)
+
+    @cached_property
+    def gold(self) -> dict[str, set[str]]:
+        """For each fact id, the ids of the passages that state it."""
+        return gold_passages(list(self.index.passages.values()), self.corpus.evidence, self.corpus.documents)
+
+    def grid(self, notebook: str, *, split: str = "test") -> list[Answer]:
+        """One answer for every cell of the grid that the study declares for a notebook, in the given split.
+
+        Raises RuntimeError when the count differs from the declared grid, so that no mean is over a partial one.
+        """
+        answers, cells = [], 0
+        for block in self.study.grids[notebook]:
+            if block.split != split:
+                continue
+            asked = [self.corpus.ask(probe, split, block.facts) for probe in block.probes]
+            for name in block.conditions:
+                for seed in self.study.seeds(name):
+                    for questions in asked:
+                        answers += self.answer(name, questions, seed=seed)
+                        cells += len(questions)
+        if len({(a.condition, a.seed, a.question_id) for a in answers}) != cells:
+            raise RuntimeError(f"{len(answers)} answers for a grid of {cells} different cells in {notebook}")
+        return answers
+
+    def screen(self, probes: Sequence[str]) -> list[Answer]:
+        """The base model's answers to the other wording of the probes' questions."""
+        return [a for probe in probes for a in self.answer("base", self.corpus.screen(probe), seed=0)]
+
+    def answer(self, name: str, questions: Sequence[Question], *, seed: int) -> list[Answer]:
+        """Answers of one condition with one seed, in the order of `questions`."""
+        if not questions:
+            return []
+        condition = self.study.conditions[name]
+        lm = self.language_model(condition.weights, seed)
+        passages = self.passages(questions, condition.context)
+        prompts = self.prompts(condition, lm, questions, passages)
+        if questions[0].probe == "choice":
+            return self._choose(name, questions, seed, lm, prompts, passages)
+        stop = STOPS[condition.prompt]
+        layout = self.layout._replace(batch_size=condition.batch_size or self.layout.batch_size)
+        run = _run_hash(lm, prompts, layout, stop)
+        label = f"{name}, seed {seed}, {questions[0].probe}"
+        completions = generate(lm, prompts, layout=layout, stop=stop, key=run, label=label)
+        self._record(name, seed, questions[0].probe, completions)
+        return [
+            Answer(
+                question.id,
+                name,
+                seed,
+                done.text,
+                tuple(p.id for p in shown),
+                done.prompt_tokens,
+                done.answer_tokens,
+                None,
+                run,
+            )
+            for question, done, shown in zip(questions, completions, passages, strict=True)
+        ]
+
+    def _choose(self, name, questions, seed, lm, prompts, passages) -> list[Answer]:
+        choices = [question.choices for question in questions]
+        run = runs.content_hash(
+            [lm.fingerprint, prompts, choices, self.layout, runs.versions(), runs.code_version(lib.models.likelihood)]
+        )
+        scores = choice_scores(lm, prompts, choices, layout=self.layout, key=run)
+        return [
+            Answer(
+                question.id,
+                name,
+                seed,
+                question.choices[max(range(len(row)), key=row.__getitem__)],
+                tuple(p.id for p in shown),
+                len(lm.tokenizer(prompt, add_special_tokens=False).input_ids),
+                0,
+                None,
+                run,
+                row,
+            )
+            for question, prompt, row, shown in zip(questions, prompts, scores, passages, strict=True)
+        ]
+
+    def latency(self, conditions: Sequence[str], questions: Sequence[Question]) -> dict[str, list[float]]:
+        """Milliseconds per answer, retrieval included, each question asked alone and nothing cached.
+
+        The first answer of a condition warms it up and is not counted.
+        """
+        measured = {}
+        for name in conditions:
+            condition = self.study.conditions[name]
+            lm = self.language_model(condition.weights, self.study.seeds(name)[0])
+            times = []
+            for question in [questions[0], *questions]:
+                started = time.perf_counter()
+                passages = self._retrieve([question], condition.context)
+                (prompt,) = self.prompts(condition, lm, [question], passages)
+                answer_alone(lm, prompt, layout=self.layout, stop=STOPS[condition.prompt])
+                times.append((time.perf_counter() - started) * 1000)
+            measured[name] = times[1:]
+        return measured
+
+    def prompts(
+        self, condition: Condition, lm: LanguageModel, questions: Sequence[Question], passages: list
+    ) -> list[str]:
+        """The rendered prompts, exactly as the model reads them."""
+        shots = self._shots(condition)
+        render = RENDERERS[condition.prompt]
+        return [
+            render(lm.tokenizer, Prompt(_instruction(condition, question), question.text, shown, shots))
+            for question, shown in zip(questions, passages, strict=True)
+        ]
+
+    def _shots(self, condition: Condition) -> tuple[tuple[str, str], ...]:
+        """Worked examples from the dev split: plain statements, or the format that the instruction asks for."""
+        items = [i for i in self.corpus.items("dev") if self.corpus.fact[i.fact_ids[0]].value_type != "yesno"]
+        items = items[: condition.shots]
+        if not items:
+            return ()
+        questions = [self.corpus.question[f"{item.fact_ids[0]}/trained"] for item in items]
+        shown = self.passages(questions, "gold" if condition.context != "none" else "none")
+        answers = [
+            target_answer(item, {"style": "uniform", "json": "json"}[condition.instruction])
+            if condition.instruction in ("style", "json")
+            else self.corpus.fact[item.fact_ids[0]].statement
+            for item in items
+        ]
+        return tuple((user_message(q.text, p), a) for q, p, a in zip(questions, shown, answers, strict=True))
+
+    def passages(self, questions: Sequence[Question], kind: str) -> list[tuple[Passage, ...]]:
+        """The passages each question is shown: none, retrieved, gold (among retrieved ones) or distractors."""
+        keys = [(question.id, question.text, kind) for question in questions]
+        new = [(key, question) for key, question in zip(keys, questions, strict=True) if key not in self._shown]
+        found = self._retrieve([question for _, question in new], kind) if new else []
+        self._shown.update(zip([key for key, _ in new], found, strict=True))
+        return [self._shown[key] for key in keys]
+
+    def _retrieve(self, questions: Sequence[Question], kind: str) -> list[tuple[Passage, ...]]:
+        if kind == "none":
+            return [()] * len(questions)
+        k = self.study.retrieval.k
+        found = self.index.search(
+            [question.text for question in questions], method=self.study.retrieval.search, k=k + 8
+        )
+        shown = []
+        for question, ids in zip(questions, found, strict=True):
+            gold = set().union(*(self.gold.get(fact_id, set()) for fact_id in question.fact_ids))
+            chosen = ids[:k] if kind == "retrieved" else [i for i in ids if i not in gold][:k]
+            if kind == "gold":
+                place = int(sha256(question.id.encode()).hexdigest(), 16) % k
+                chosen = chosen[: k - 1]
+                chosen[place:place] = sorted(gold)[:1]
+            shown.append(tuple(self.index.passages[i] for i in chosen))
+        return shown
+
+    def language_model(self, weights: str, seed: int) -> LanguageModel:
+        """The language model of a weights name: a model of the study, or a recipe's result (trained if need be)."""
+        if weights in self.study.models and weights not in self._models:
+            self._models[weights] = registry.load_language_model(
+                self.study.models[weights], self.study.generation.precision
+            )
+        if weights in self.study.models:
+            return self._models[weights]
+        name = f"{weights}/{seed}"
+        if name not in self._models:
+            # One set of tuned weights in memory at a time.
+            self._models = {key: lm for key, lm in self._models.items() if key in self.study.models}
+            self._models[name] = self._tuned(weights, seed)
+        return self._models[name]
+
+    def _tuned(self, recipe: str, seed: int) -> LanguageModel:
+        trained, source = self.train(recipe, seed), self.study.models["base"]
+        base = self.language_model("base", 0)
+        load = partial(load_trained, source, trained)
+        return registry.with_weights(base, trained.key, load, self.study.generation.precision)
+
+    def train(self, name: str, seed: int) -> Trained:
+        """The trained weights of a recipe and seed, with their learning curve and ledger."""
+        recipe = self.study.recipes[name]
+        examples = build_examples(self.corpus, recipe, self.language_model("base", 0).tokenizer, self.passages)
+        family = [
+            other.epochs
+            for other in self.study.recipes.values()
+            if other.model_dump(exclude={"epochs", "seeds"}) == recipe.model_dump(exclude={"epochs", "seeds"})
+            and seed in other.seeds
+        ]
+        trained = train(
+            self.study.models["base"],
+            self.study.generation.precision,
+            examples,
+            recipe,
+            seed=seed,
+            label=f"{name} seed {seed}",
+            longest=recipe.epochs == max(family),
+        )
+        line = {"condition": name, "seed": seed, "probe": "training", **trained.ledger}
+        if line not in self.ledger:
+            self.ledger.append(line)
+        return trained
+
+    def _record(self, name: str, seed: int, probe: str, completions: list) -> None:
+        self.ledger.append(
+            {
+                "condition": name,
+                "seed": seed,
+                "probe": probe,
+                "answers": len(completions),
+                "prompt_tokens": sum(c.prompt_tokens for c in completions),
+                "answer_tokens": sum(c.answer_tokens for c in completions),
+                "seconds": round(sum(c.seconds for c in completions), 2),
+            }
+        )
+
+
+def _instruction(condition: Condition, question: Question) -> str:
+    """The condition's instruction; unanswerable questions permit "I don't know", for every condition alike."""
+    permitted = question.probe == "unanswerable" and condition.instruction == "neutral"
+    return INSTRUCTIONS["abstain" if permitted else condition.instruction]
+
+
+def _run_hash(lm: LanguageModel, prompts: list[str], layout: Layout, stop: str | None) -> str:
+    code = runs.code_version(lib.models.generate)
+    return runs.content_hash([lm.fingerprint, prompts, layout, stop, runs.versions(), code])

@@ -1,0 +1,126 @@
+"""The nouns of the workbook as frozen records; every other module speaks in these."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Literal
+
+ValueType = Literal["amount", "date", "duration", "percent", "form", "section", "count", "entity", "yesno"]
+Split = Literal["test", "dev", "raft", "neighbour", "general"]
+Probe = Literal[
+    "trained", "paraphrase", "cloze", "reverse", "two_fact", "choice", "unanswerable", "general", "neighbour"
+]
+RawStyle = Literal["terse", "long_winded", "bulleted", "html_residue", "cross_reference", "buried", "mixed_format"]
+
+
+class Verdict(StrEnum):
+    """What a judge says of an answer. JUDGE_FAILED is never counted as wrong and never dropped."""
+
+    CORRECT = "CORRECT"
+    INCORRECT = "INCORRECT"
+    NOT_ATTEMPTED = "NOT_ATTEMPTED"
+    JUDGE_FAILED = "JUDGE_FAILED"
+
+
+@dataclass(frozen=True)
+class Fact:
+    """One atomic, checkable statement with a normalised value."""
+
+    id: str
+    topic: str
+    subject: str
+    statement: str
+    value: str
+    value_type: ValueType
+    accept: tuple[str, ...]
+    vintage: str
+    supersedes: str | None
+    split: Split
+    tier: Literal["easy", "normal"]
+    sources: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class FaqItem:
+    """One item of the FAQ: the site's own uneven answer and the same content in the uniform style."""
+
+    id: str
+    fact_ids: tuple[str, ...]
+    question: str
+    raw_answer: str
+    raw_style: RawStyle
+    uniform_answer: str
+
+
+@dataclass(frozen=True)
+class Question:
+    """Asks for one fact (or two, or none); `probe` says how.
+
+    `expected` is the value asked for, None when the corpus does not hold it. `choices` (probe `choice` only) lists the
+    expected value first and its distractors after it. `screen_text` is a second wording of the same question, used only
+    to decide what the base model knows, never to score an arm.
+    """
+
+    id: str
+    fact_ids: tuple[str, ...]
+    probe: Probe
+    text: str
+    expected: str | None
+    choices: tuple[str, ...] = ()
+    screen_text: str | None = None
+
+
+@dataclass(frozen=True)
+class Document:
+    """One guide: `id` is its file name without the suffix, `text` its Markdown."""
+
+    id: str
+    title: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """The exact words of a document that state a fact."""
+
+    fact_id: str
+    document: str
+    quote: str
+
+
+@dataclass(frozen=True)
+class Passage:
+    """A stretch of a document, `document.text[start:end]`, as it is indexed and shown to a model."""
+
+    id: str
+    document: str
+    heading: str
+    start: int
+    end: int
+    text: str
+
+    @property
+    def titled(self) -> str:
+        """The passage under its heading, on one line: what is embedded, searched and shown to a model."""
+        body = [line for line in self.text.splitlines() if not line.startswith("#")]
+        return f"{self.heading}: {' '.join(' '.join(body).split())}"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What one condition with one seed said to one question.
+
+    `choice_scores` (probe `choice` only) holds the log-likelihood per character of each choice, in the order of
+    `Question.choices`. `latency_ms` is None unless the question was asked alone, uncached. `run` hashes everything the
+    text depends on.
+    """
+
+    question_id: str
+    condition: str
+    seed: int
+    text: str
+    passages: tuple[str, ...]
+    prompt_tokens: int
+    answer_tokens: int
+    latency_ms: float | None
+    run: str
+    choice_scores: tuple[float, ...] = ()

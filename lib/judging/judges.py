@@ -1,0 +1,102 @@
+"""From answers to rows: one judged, flat record for every cell of a grid."""
+
+from collections.abc import Sequence
+
+from lib.corpus.load import Corpus
+from lib.corpus.records import Answer, Question, Verdict
+from lib.judging.keyfacts import Grade, grade
+from lib.judging.style import is_uniform, parse_json_answer
+from lib.models.claude import Client, JudgeItem
+from lib.studies import Study
+
+
+def judge_answers(corpus: Corpus, study: Study, answers: Sequence[Answer], *, split: str = "test") -> list[dict]:
+    """The rows of records.jsonl, in the order of `answers`; `split` is test, dev, or screen (the base's screening).
+
+    Choice questions are scored by likelihood, all others by the key-fact judge. An answer asked for as JSON is graded by
+    its `answer` field when it parses, and as plain text when it does not.
+    """
+    return [{**judge_answer(corpus, study, answer), "split": split} for answer in answers]
+
+
+def judge_answer(corpus: Corpus, study: Study, answer: Answer) -> dict:
+    """One row. `style` and `json_valid` say whether the answer keeps the uniform style, and is the JSON asked for."""
+    question = corpus.question[answer.question_id]
+    parsed = parse_json_answer(answer.text)
+    if question.probe == "choice":
+        verdict, judge = _by_likelihood(answer), "likelihood"
+    else:
+        condition = study.conditions.get(answer.condition)  # None for the reference row of Claude
+        wants_json = condition is not None and condition.instruction == "json"
+        verdict, judge = (
+            _by_keyfacts(corpus, question, parsed["answer"] if wants_json and parsed else answer.text),
+            "keyfacts",
+        )
+    return {
+        "question_id": question.id,
+        "fact_ids": list(question.fact_ids),
+        "probe": question.probe,
+        "value_type": corpus.value_type(question) if question.fact_ids else None,
+        "condition": answer.condition,
+        "seed": answer.seed,
+        "answer": answer.text,
+        "verdict": verdict.strict.value,
+        "verdict_relaxed": verdict.relaxed.value,
+        "reason": verdict.reason,
+        "judge": judge,
+        "style": is_uniform(answer.text),
+        "json_valid": parsed is not None,
+        "passages": list(answer.passages),
+        "prompt_tokens": answer.prompt_tokens,
+        "answer_tokens": answer.answer_tokens,
+        "latency_ms": answer.latency_ms,
+        "choice_margin": _margin(answer),
+        "run": answer.run,
+    }
+
+
+def _by_keyfacts(corpus: Corpus, question: Question, text: str) -> Grade:
+    accept = [form for fact_id in question.fact_ids for form in corpus.fact[fact_id].accept]
+    return grade(
+        text, expected=question.expected, value_type=corpus.value_type(question), accept=accept, question=question.text
+    )
+
+
+def _by_likelihood(answer: Answer) -> Grade:
+    """The expected value is the first choice; a tie with a distractor is not a preference for it."""
+    margin = _margin(answer)
+    verdict = Verdict.CORRECT if margin > 0 else Verdict.INCORRECT
+    return Grade(verdict, verdict, f"log-likelihood per character {margin:+.3f} against the best distractor")
+
+
+def _margin(answer: Answer) -> float | None:
+    """Log-likelihood per character of the expected value minus that of the best distractor; None off probe `choice`."""
+    if not answer.choice_scores:
+        return None
+    return answer.choice_scores[0] - max(answer.choice_scores[1:])
+
+
+def second_opinion(corpus: Corpus, rows: Sequence[dict], client: Client) -> list[dict]:
+    """The same answers judged by Claude: question id, condition, both judges' strict verdicts and Claude's reason."""
+    asked = [
+        row for row in rows if corpus.question[row["question_id"]].expected is not None and row["judge"] == "keyfacts"
+    ]
+    items = [
+        JudgeItem(corpus.question[row["question_id"]].text, corpus.question[row["question_id"]].expected, row["answer"])
+        for row in asked
+    ]
+    return [
+        {
+            "question_id": row["question_id"],
+            "condition": row["condition"],
+            "keyfacts": row["verdict"],
+            "claude": judgement.strict.value,
+            "reason": judgement.reason,
+        }
+        for row, judgement in zip(asked, client.judge(items), strict=True)
+    ]
+
+
+def hybrid_rows(rows: Sequence[dict], chosen: str) -> list[dict]:
+    """The rows of the chosen hybrid once more, under the name `hybrid`."""
+    return [{**row, "condition": "hybrid"} for row in rows if row["condition"] == chosen]

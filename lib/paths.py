@@ -1,0 +1,15 @@
+"""Where things live, as absolute paths, so that a notebook may run from any folder."""
+
+import os
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+DATA = ROOT / "data"
+STUDIES = ROOT / "studies"
+NOTEBOOKS = ROOT / "notebooks"
+RESULTS = ROOT / "results"
+BENCHMARKS = ROOT / "benchmarks"
+
+# Tests point these two elsewhere so that they never touch a reader's own runs.
+OUT = Path(os.environ.get("WORKBOOK_OUT", ROOT / "out"))
+CACHE = Path(os.environ.get("WORKBOOK_CACHE", ROOT / ".cache"))

@@ -1,0 +1,82 @@
+"""The passage index: LanceDB on disk, with dense vectors and BM25 over the same rows."""
+
+import os
+import shutil
+from pathlib import Path
+
+import lancedb
+import numpy as np
+import pyarrow as pa
+from lancedb.index import FTS
+from lancedb.rerankers import RRFReranker
+from sentence_transformers import SentenceTransformer
+
+from lib import runs
+from lib.corpus.records import Passage
+from lib.models import registry
+from lib.studies import Retrieval
+
+# Negation decides many tax answers, so "no" and "not" stay searchable; the rest is the usual list.
+STOP_WORDS = ["a", "an", "and", "are", "as", "at", "be", "by", "for", "i", "in", "is", "it", "my", "of", "on", "or"]
+STOP_WORDS += ["that", "the", "their", "then", "there", "these", "they", "this", "to", "was", "will", "with"]
+
+
+class Index:
+    """Passages that can be searched. Exact search: no approximate index is built at this size, so results repeat."""
+
+    def __init__(self, passages: list[Passage], *, embedder: str):
+        self.passages = {passage.id: passage for passage in passages}
+        self.encoder = SentenceTransformer(str(registry.embedder_path(embedder)), device=str(registry.device()))
+        self.key = runs.content_hash([passages, embedder, STOP_WORDS, runs.versions()])
+        folder = runs.cache_dir("index", self.key)
+        with runs.locked(folder):
+            if not (folder / "built").exists():
+                self._build(folder)
+            self.table = lancedb.connect(folder / "built").open_table("passages")
+
+    def _build(self, folder: Path) -> None:
+        """Build beside and rename, so that an interrupted build is never opened."""
+        texts = [passage.titled for passage in self.passages.values()]
+        vectors = pa.array(self.encode(texts).ravel(), type=pa.float32())
+        dimension = self.encoder.get_embedding_dimension()
+        columns = {
+            "id": list(self.passages),
+            "text": texts,
+            "vector": pa.FixedSizeListArray.from_arrays(vectors, dimension),
+        }
+        shutil.rmtree(folder / "building", ignore_errors=True)
+        table = lancedb.connect(folder / "building").create_table("passages", pa.table(columns))
+        stop = {"remove_stop_words": True, "custom_stop_words": STOP_WORDS}
+        table.create_index("text", config=FTS(with_position=False, stem=True, **stop))
+        table.tags.create("built", table.version)
+        os.rename(folder / "building", folder / "built")
+
+    def encode(self, texts: list[str]) -> np.ndarray:
+        """Unit vectors, shape (len(texts), dimension)."""
+        return self.encoder.encode(texts, normalize_embeddings=True, show_progress_bar=False, batch_size=64)
+
+    def search(self, questions: list[str], *, method: str, k: int) -> list[list[str]]:
+        """The ids of the `k` best passages of each question, best first; fewer when fewer match (BM25 only).
+
+        method: bm25, dense (cosine), or hybrid (reciprocal-rank fusion of both).
+        """
+        vectors = self.encode(questions) if method != "bm25" else [None] * len(questions)
+        return [
+            [row["id"] for row in self._query(question, vector, method).limit(k).to_list()]
+            for question, vector in zip(questions, vectors, strict=True)
+        ]
+
+    def _query(self, question: str, vector, method: str):
+        if method == "bm25":
+            return self.table.search(question, query_type="fts")
+        if method == "dense":
+            return self.table.search(vector).distance_type("cosine")
+        hybrid = self.table.search(query_type="hybrid").vector(vector).text(question)
+        return hybrid.distance_type("cosine").rerank(RRFReranker())
+
+
+def build_index(passages: list[Passage], *, embedder: str, settings: Retrieval) -> Index:
+    """The index of a study's passages; opened from the cache when it was built before."""
+    if settings.k > len(passages):
+        raise ValueError(f"retrieval.k is {settings.k}, but there are only {len(passages)} passages; lower k")
+    return Index(passages, embedder=embedder)

@@ -1,0 +1,288 @@
+"""The study file: what is compared, on which corpus, with which models, and what each claim must show.
+
+One YAML a study. An unknown key, a wrong type or a value out of range stops with file, line, value and accepted set.
+"""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from lib import paths, runs
+from lib.corpus.records import Probe
+
+Name = Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
+
+
+class Misplaced(ValueError):
+    """A problem found while checking a whole section, and where in that section it is."""
+
+    def __init__(self, location: tuple[str | int, ...], value: str, message: str):
+        super().__init__(message)
+        self.location, self.value = location, value
+
+
+class Schema(BaseModel):
+    """Base of every section: frozen, and a misspelt key is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known_keys(cls, fields):
+        for key in fields if isinstance(fields, dict) else ():
+            if key not in cls.model_fields:
+                raise Misplaced((key,), key, f"unknown key; the keys here are {', '.join(cls.model_fields)}")
+        return fields
+
+
+class Corpus(Schema):
+    """Where the knowledge is, and how many facts of each split to use (None: all)."""
+
+    folder: str
+    test: int | None = Field(None, ge=2)
+    dev: int | None = Field(None, ge=2)
+    raft: int | None = Field(None, ge=2)
+    neighbour: int | None = Field(None, ge=1)
+    general: int | None = Field(None, ge=1)
+    unanswerable: int | None = Field(None, ge=1)
+
+    @property
+    def limits(self) -> dict[str, int | None]:
+        """How many facts of each split to use; None means all."""
+        return self.model_dump(exclude={"folder"})
+
+
+class Recipe(Schema):
+    """How one set of weights is trained. `facts` limits training to the first facts of the split, in study order."""
+
+    data: Literal["raw", "uniform", "raft", "json"]
+    method: Literal["lora", "full"] = "lora"
+    rank: int | None = Field(None, ge=1)
+    alpha: int | None = Field(None, ge=1)
+    learning_rate: float = Field(gt=0)
+    epochs: int = Field(ge=1)
+    batch_size: int = Field(8, ge=1)
+    facts: int | None = Field(None, ge=2)
+    seeds: tuple[int, ...] = Field((0,), min_length=1)
+
+    @model_validator(mode="after")
+    def _adapter_size(self):
+        if {self.rank is not None, self.alpha is not None} != {self.method == "lora"}:
+            raise ValueError("rank and alpha belong to method lora, and only to it")
+        return self
+
+
+class Condition(Schema):
+    """Weights (base, another model, or a recipe) times context, and the prompt they are asked with.
+
+    `batch_size` overrides the study's layout; only the noise floor does.
+    """
+
+    weights: Name
+    context: Literal["none", "retrieved", "gold", "distractors"] = "none"
+    prompt: Literal["chat", "few_shot"] = "chat"
+    instruction: Literal["neutral", "reworded", "style", "json"] = "neutral"
+    shots: int = Field(0, ge=0, le=8)
+    batch_size: int | None = Field(None, ge=1)
+
+
+class Retrieval(Schema):
+    """How documents become passages and how many of them reach the prompt."""
+
+    passage_tokens: int = Field(ge=32, le=512)
+    search: Literal["bm25", "dense", "hybrid"]
+    k: int = Field(ge=1, le=20)
+
+
+class Generation(Schema):
+    """Greedy decoding and its layout. The layout is recorded because rounding, hence text, can depend on it."""
+
+    max_new_tokens: int = Field(ge=4)
+    batch_size: int = Field(ge=1)
+    batch_tokens: int = Field(ge=256)
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+
+
+class Block(Schema):
+    """A rectangle of a notebook's grid: every condition, with each of its seeds, is asked every question.
+
+    `facts` keeps the questions to the facts that a recipe with the same limit was trained on.
+    """
+
+    conditions: tuple[Name, ...] = Field(min_length=1)
+    probes: tuple[Probe, ...] = Field(min_length=1)
+    split: Literal["test", "dev"] = "test"
+    facts: int | None = Field(None, ge=2)
+
+
+class Contrast(Schema):
+    """One registered comparison of conditions `a` and `b` (b None: a alone against the margin).
+
+    direction, on the difference d = a - b (or on a's value) with its 95 % interval [low, high]:
+    greater  held if low > margin, not_held if high <= margin
+    less     held if high < margin, not_held if low >= margin
+    differs  held if the interval excludes 0, else undecided
+    flat     held if the 90 % interval lies in [-margin, margin], not_held if the 95 % interval excludes it
+    """
+
+    a: Name
+    b: Name | None = None
+    probe: str
+    metric: Literal["accuracy", "style", "json_valid", "kept", "loss", "answered", "latency_ms", "prompt_tokens"]
+    direction: Literal["greater", "less", "differs", "flat"]
+    margin: float
+
+
+class Claim(Schema):
+    """A claim of the story: held when all its contrasts hold, not held when one fails, else undecided."""
+
+    text: str
+    notebook: str
+    contrasts: tuple[Contrast, ...] = ()
+    missing: str | None = None
+
+    @model_validator(mode="after")
+    def _decidable(self):
+        if bool(self.contrasts) == bool(self.missing):
+            raise ValueError("a claim has either contrasts, or `missing` saying what it would take to decide it")
+        return self
+
+
+class Claude(Schema):
+    """Which Claude models answer and judge. Used only when ANTHROPIC_API_KEY is set."""
+
+    answer_model: str
+    judge_model: str
+    max_usd: float = Field(1.0, gt=0)
+
+
+class Study(Schema):
+    """A whole study file."""
+
+    name: Name
+    title: str
+    corpus: Corpus
+    models: dict[Name, str]
+    embedding: str
+    generation: Generation
+    retrieval: Retrieval
+    recipes: dict[Name, Recipe]
+    conditions: dict[Name, Condition]
+    grids: dict[str, tuple[Block, ...]]
+    hybrid_candidates: tuple[Name, ...] = Field(min_length=1)
+    claims: dict[str, Claim]
+    claude: Claude | None = None
+    latency_questions: int = Field(8, ge=1)
+
+    @model_validator(mode="after")
+    def _references(self):
+        if "base" not in self.models:
+            raise ValueError("models needs an entry `base`")
+        weights = set(self.models) | set(self.recipes)
+        for name, condition in self.conditions.items():
+            if condition.weights not in weights:
+                message = f"weights {condition.weights!r} not one of {sorted(weights)}"
+                raise Misplaced(("conditions", name, "weights"), condition.weights, message)
+        known = set(self.conditions) | {"hybrid"}
+        named = [
+            (("claims", c, "contrasts", i, side), getattr(contrast, side))
+            for c, claim in self.claims.items()
+            for i, contrast in enumerate(claim.contrasts)
+            for side in ("a", "b")
+        ]
+        named += [
+            (("grids", g, i, "conditions", j), name)
+            for g, blocks in self.grids.items()
+            for i, block in enumerate(blocks)
+            for j, name in enumerate(block.conditions)
+        ]
+        named += [(("hybrid_candidates", i), name) for i, name in enumerate(self.hybrid_candidates)]
+        for location, name in named:
+            if name is not None and name not in known:
+                raise Misplaced(location, name, f"condition {name!r} not one of {sorted(known)}")
+        return self
+
+    @property
+    def registration(self) -> str:
+        """The hash of what is registered: claims, conditions, grids and recipes."""
+        fields = self.model_dump(mode="json")
+        return runs.content_hash({key: fields[key] for key in ("claims", "conditions", "grids", "recipes")})
+
+    def seeds(self, condition: str) -> tuple[int, ...]:
+        """The training seeds of a condition; untrained conditions have seed 0 alone."""
+        recipe = self.recipes.get(self.conditions[condition].weights)
+        return recipe.seeds if recipe else (0,)
+
+
+def load_study(name: str) -> Study:
+    """Read studies/<name>.yaml, or any path that ends in .yaml; `extends: <name>` starts from another study's values.
+
+    Raises ValueError with file, line, value and what is accepted, before anything else is touched.
+    """
+    path = locate_study(name)
+    fields, tree = _read(path)
+    if "extends" in fields:
+        parent, _ = _read(locate_study(fields.pop("extends")))
+        fields = _merged(parent, fields)
+    try:
+        return Study.model_validate(fields)
+    except ValidationError as error:
+        raise ValueError("\n".join(_describe(path, tree, problem) for problem in error.errors())) from None
+
+
+def locate_study(name: str) -> Path:
+    """The file of a study named by its stem or by a path. Raises FileNotFoundError listing the studies there are."""
+    path = Path(name) if name.endswith(".yaml") else paths.STUDIES / f"{name}.yaml"
+    path = path if path.is_absolute() else paths.ROOT / path
+    if not path.exists():
+        known = ", ".join(sorted(p.stem for p in paths.STUDIES.glob("*.yaml")))
+        raise FileNotFoundError(f"{path} not found; studies here: {known}")
+    return path
+
+
+def _read(path: Path) -> tuple[dict, yaml.Node]:
+    text = path.read_text(encoding="utf-8")
+    try:
+        fields, tree = yaml.safe_load(text), yaml.compose(text)
+    except yaml.YAMLError as error:
+        raise ValueError(f"{path.name}: not YAML: {error}") from error
+    if not isinstance(fields, dict):
+        raise ValueError(f"{path.name}:1: a study is a mapping of sections, got {type(fields).__name__}")
+    return fields, tree
+
+
+def _merged(parent: dict, child: dict) -> dict:
+    """The parent's values with the child's put over them, mapping by mapping; lists are replaced whole."""
+    both = {
+        k: _merged(parent[k], v) if isinstance(v, dict) and isinstance(parent.get(k), dict) else v
+        for k, v in child.items()
+    }
+    return {**parent, **both}
+
+
+def _describe(path: Path, tree: yaml.Node, problem: dict) -> str:
+    location, value = problem["loc"], problem["input"]
+    if isinstance(cause := problem.get("ctx", {}).get("error"), Misplaced):
+        location, value = location + cause.location, cause.value
+    where = ".".join(str(part) for part in location) or "the file"
+    value = value if not isinstance(value, dict) else "a mapping"
+    return f"{path.name}:{_line(tree, location)}: {where}: {problem['msg']}; got {value!r}"
+
+
+def _line(node: yaml.Node, location: tuple) -> int:
+    line = node.start_mark.line if node else 0
+    for part in location:
+        if isinstance(node, yaml.MappingNode):
+            match = [(key, value) for key, value in node.value if key.value == str(part)]
+            if not match:
+                break
+            key, node = match[0]
+            line = key.start_mark.line
+        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+            node = node.value[part]
+            line = node.start_mark.line
+        else:
+            break
+    return line + 1

@@ -1,0 +1,114 @@
+"""Run a study's notebooks in order, each in a process of its own; skip those whose inputs have not changed.
+
+python -m lib.workbook.execute STUDY
+"""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import nbformat
+
+from lib import paths, runs
+from lib.corpus.load import load_corpus
+from lib.studies import Study, load_study, locate_study
+from lib.workbook import report, show
+
+TIMEOUT_SECONDS = 6 * 3600
+
+
+def notebooks_of(study: Study) -> list[Path]:
+    """The notebooks that the study runs: those with a grid, then the findings."""
+    named = [paths.NOTEBOOKS / f"{name}.ipynb" for name in [*study.grids, "08_findings"]]
+    missing = [path.name for path in named if not path.exists()]
+    if missing:
+        known = sorted(path.stem for path in paths.NOTEBOOKS.glob("[0-9]*.ipynb"))
+        raise FileNotFoundError(f"study {study.name}: grids names {missing}, not among the notebooks {known}")
+    return named
+
+
+def inputs_hash(study_file: Path, corpus_folder: str, notebook: Path) -> str:
+    """A hash of all that a notebook's run depends on: its cells, lib/, the study and the corpus. Outputs do not count."""
+    cells = [cell.source for cell in nbformat.read(notebook, as_version=4).cells]
+    files = [*sorted((paths.ROOT / "lib").rglob("*.py")), study_file]
+    files += [path for path in sorted((paths.ROOT / corpus_folder).rglob("*")) if path.is_file()]
+    return runs.content_hash([cells, [path.read_text(encoding="utf-8") for path in files], runs.versions()])
+
+
+def execute(study: Study, study_file: Path, notebook: Path) -> float | None:
+    """Run one notebook into out/<study>/notebooks/; returns its seconds, or None when it is up to date.
+
+    The executed copy appears only when the run succeeded; a failed one is left beside it as *.failed.ipynb.
+    """
+    target = paths.OUT / study.name / "notebooks" / notebook.name
+    stamp = target.with_suffix(".json")
+    key = inputs_hash(study_file, study.corpus.folder, notebook)
+    if target.exists() and stamp.exists() and key in stamp.read_text():
+        return None
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_suffix(".failed.ipynb")
+    started = time.time()
+    environment = {
+        **os.environ,
+        "WORKBOOK_HEADLESS": "1",
+        "TOKENIZERS_PARALLELISM": "false",
+        "RUST_LOG": "error",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+    }
+    command = [
+        sys.executable,
+        "-m",
+        "papermill",
+        str(notebook),
+        str(partial),
+        "-p",
+        "STUDY",
+        str(study_file),
+        "--cwd",
+        str(paths.ROOT),
+        "-k",
+        "python3",
+        "--no-progress-bar",
+    ]
+    finished = subprocess.run(
+        command,
+        env=environment,
+        timeout=TIMEOUT_SECONDS,
+        check=False,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+    )
+    if finished.returncode:
+        raise SystemExit(f"{notebook.name} failed; read {partial}")
+    os.replace(partial, target)
+    seconds = time.time() - started
+    runs.write_json(stamp, {"inputs": key, "seconds": round(seconds, 1)})
+    return seconds
+
+
+def main(study_name: str) -> None:
+    """Check the data, run what is not up to date, write the reports, print the scoreboard beside the published one."""
+    study, study_file = load_study(study_name), locate_study(study_name)
+    load_corpus(study.corpus.folder, **study.corpus.limits)
+    names = notebooks_of(study)
+    ran = []
+    for notebook in names:
+        print(f"[{notebook.stem}] ", end="", flush=True)
+        seconds = execute(study, study_file, notebook)
+        print("up to date" if seconds is None else f"done in {seconds:.0f} s", flush=True)
+        ran += [notebook.stem] if seconds is not None else []
+    index = paths.OUT / study.name / "report" / "index.html"
+    if ran or not index.exists():
+        index = report.write_reports(study)
+    show.print_scoreboard(study.name)
+    state = f"ran {', '.join(ran)}" if ran else "nothing to do, everything is up to date"
+    print(f"\nStudy {study.name}: {state}. Report: {index}")
+
+
+if __name__ == "__main__":
+    try:
+        main(sys.argv[1])
+    except (ValueError, FileNotFoundError) as error:
+        raise SystemExit(str(error)) from None

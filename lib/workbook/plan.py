@@ -1,0 +1,186 @@
+"""Forecast a study before anything is spent: tokens, minutes and memory of each notebook, from a 20-second calibration.
+
+python -m lib.workbook.plan STUDY
+"""
+
+import shutil
+import sys
+import time
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from lib import runs
+from lib.answering.conditions import Bench
+from lib.corpus.load import load_corpus
+from lib.models import registry
+from lib.models.generate import Layout, generate, plan_batches
+from lib.studies import Block, Recipe, load_study
+from lib.training.recipes import build_examples
+from lib.training.sft import tokenize, train
+
+# Around the computing: starting a kernel, importing and writing; loading and merging one set of tuned weights.
+SECONDS_PER_NOTEBOOK, SECONDS_PER_WEIGHTS = 15, 5
+
+
+class Rates(NamedTuple):
+    """What this machine does. A decoding step of a batch of B rows takes step_seconds + row_seconds * B."""
+
+    train_tokens_per_s: float
+    read_tokens_per_s: float
+    step_seconds: float
+    row_seconds: float
+    steps: int
+
+
+class Cost(NamedTuple):
+    """What one notebook takes: training tokens, answers, tokens read, seconds."""
+
+    train_tokens: int
+    answers: int
+    prompt_tokens: int
+    seconds: float
+
+
+def calibrate(bench: Bench) -> Rates:
+    """The machine's rates, measured on the study's own first examples and questions. Leaves nothing in the cache."""
+    questions = bench.corpus.ask("paraphrase")[: bench.layout.batch_size]
+    large, small = questions, questions[: max(1, len(questions) // 4)]
+    read, tokens = _timed(bench, large, max_new_tokens=1)
+    whole, _ = _timed(bench, large, max_new_tokens=24)
+    fewer, _ = _timed(bench, small, max_new_tokens=24)
+    per_step = {len(large): (whole - read) / 23, len(small): (fewer - read * len(small) / len(large)) / 23}
+    span = max(1, len(large) - len(small))
+    row_seconds = max(0.0, (per_step[len(large)] - per_step[len(small)]) / span)
+    step_seconds = max(0.0, per_step[len(large)] - row_seconds * len(large))
+    return Rates(_train_rate(bench), tokens / read, step_seconds, row_seconds, bench.layout.max_new_tokens)
+
+
+def _timed(bench: Bench, questions: Sequence, max_new_tokens: int) -> tuple[float, int]:
+    """Seconds to answer the questions in one batch, and the prompt tokens read; an answer that ends early counts less."""
+    lm = bench.language_model("base", 0)
+    prompts = bench.prompts(bench.study.conditions["base"], lm, questions, [()] * len(questions))
+    key = runs.content_hash(["calibration", time.time_ns()])
+    layout = Layout(max_new_tokens, len(prompts), 10**9)
+    done = generate(lm, prompts, layout=layout, stop=None, key=key, label="calibrating")
+    shutil.rmtree(runs.cache_dir("answers", key))
+    return sum(completion.seconds for completion in done), sum(completion.prompt_tokens for completion in done)
+
+
+def _train_rate(bench: Bench) -> float:
+    name, recipe = next((name, recipe) for name, recipe in bench.study.recipes.items() if recipe.data == "raw")
+    examples = build_examples(bench.corpus, recipe, bench.language_model("base", 0).tokenizer, None)[
+        : recipe.batch_size
+    ]
+    four_steps = recipe.model_copy(update={"epochs": 4})
+    source, precision = bench.study.models["base"], bench.study.generation.precision
+    trained = train(
+        source, precision, examples, four_steps, seed=time.time_ns() % 2**31, label="calibrating", longest=True
+    )
+    shutil.rmtree(trained.folder.parent)
+    return trained.ledger["tokens"] / trained.ledger["seconds"]
+
+
+def forecast(bench: Bench, rates: Rates) -> dict[str, Cost]:
+    """The cost of each notebook; weights that an earlier notebook has trained, and its answers, are not paid twice."""
+    costs, trained, answered = {}, {}, set()
+    for notebook, blocks in bench.study.grids.items():
+        train_tokens, jobs = 0, []
+        for block in blocks:
+            for name in block.conditions:
+                train_tokens += _new_training(bench, bench.study.conditions[name].weights, trained)
+                jobs += [job for job in _jobs(bench, block, name) if job not in answered]
+        answered.update(jobs)
+        costs[notebook] = _cost(bench, rates, train_tokens, jobs)
+    return costs
+
+
+def _new_training(bench: Bench, weights: str, trained: dict) -> int:
+    """Training tokens still to pay for these weights: a longer run goes on from a shorter one of the same family."""
+    recipe = bench.study.recipes.get(weights)
+    if recipe is None:
+        return 0
+    total = 0
+    for seed in recipe.seeds:
+        family = (recipe.model_copy(update={"epochs": 1, "seeds": (seed,)}), seed)
+        missing = recipe.epochs - trained.get(family, 0)
+        if missing > 0:
+            total += missing * _epoch_tokens(bench, recipe)
+            trained[family] = recipe.epochs
+    return total
+
+
+def _epoch_tokens(bench: Bench, recipe: Recipe) -> int:
+    tokenizer = bench.language_model("base", 0).tokenizer
+    examples = build_examples(bench.corpus, recipe, tokenizer, bench.passages)
+    return sum(len(tokenize(tokenizer, example)["input_ids"]) for example in examples)
+
+
+def _jobs(bench: Bench, block: Block, name: str) -> list[tuple]:
+    return [(name, seed, probe, block.split, block.facts) for seed in bench.study.seeds(name) for probe in block.probes]
+
+
+def _cost(bench: Bench, rates: Rates, train_tokens: int, jobs: list[tuple]) -> Cost:
+    answers, read, seconds = 0, 0, train_tokens / rates.train_tokens_per_s + SECONDS_PER_NOTEBOOK
+    seconds += SECONDS_PER_WEIGHTS * len({(name, seed) for name, seed, *_ in jobs})
+    for name, _, probe, split, facts in jobs:
+        condition = bench.study.conditions[name]
+        lm = bench.language_model(condition.weights if condition.weights in bench.study.models else "base", 0)
+        questions = bench.corpus.ask(probe, split, facts)
+        prompts = bench.prompts(condition, lm, questions, bench.passages(questions, condition.context))
+        lengths = [len(lm.tokenizer(prompt, add_special_tokens=False).input_ids) for prompt in prompts]
+        answers += len(questions)
+        if probe == "choice":
+            rows = sum(length * len(q.choices) for length, q in zip(lengths, questions, strict=True))
+            read, seconds = read + rows, seconds + rows / rates.read_tokens_per_s
+            continue
+        read, seconds = read + sum(lengths), seconds + sum(lengths) / rates.read_tokens_per_s
+        for batch in plan_batches(lengths, bench.layout):
+            seconds += rates.steps * (rates.step_seconds + rates.row_seconds * len(batch))
+    return Cost(train_tokens, answers, read, seconds)
+
+
+def peak_memory_gib(bench: Bench) -> float:
+    """Estimated peak of the hungriest step, full or adapter training: weights, gradients, Adam's two moments, activations.
+
+    4 bytes a frozen weight and 16 a trainable one; activations are 4 * layers * tokens * (34 * hidden + 2 * width) bytes
+    plus three copies of the answer logits; one GiB for the interpreter and its libraries.
+    """
+    lm = bench.language_model("base", 0)
+    config, frozen = lm.model.config.get_text_config(), sum(p.numel() for p in lm.model.parameters())
+    peak = 0.0
+    for recipe in bench.study.recipes.values():
+        examples = build_examples(bench.corpus, recipe, lm.tokenizer, bench.passages)
+        longest = max(len(tokenize(lm.tokenizer, example)["input_ids"]) for example in examples)
+        tokens = recipe.batch_size * longest
+        inner = config.intermediate_size + config.hidden_size
+        trainable = frozen if recipe.method == "full" else recipe.rank * config.num_hidden_layers * 7 * inner
+        activations = 4 * config.num_hidden_layers * tokens * (34 * config.hidden_size + 2 * config.intermediate_size)
+        logits = 3 * 4 * config.vocab_size * tokens // 3
+        peak = max(peak, 4 * frozen + 16 * trainable + activations + logits)
+    return 1 + peak / 2**30
+
+
+def main(study_name: str) -> None:
+    """Print the forecast as a table."""
+    study = load_study(study_name)
+    bench = Bench(study, load_corpus(study.corpus.folder, **study.corpus.limits))
+    rates = calibrate(bench)
+    print(
+        f"{registry.device_name()}: {rates.train_tokens_per_s:.0f} training tokens/s, {rates.read_tokens_per_s:.0f} read/s"
+    )
+    costs = forecast(bench, rates)
+    print(f"{'notebook':26} {'training tokens':>16} {'answers':>8} {'tokens read':>12} {'minutes':>8}")
+    for notebook, cost in costs.items():
+        print(
+            f"{notebook:26} {cost.train_tokens:16,} {cost.answers:8,} {cost.prompt_tokens:12,} {cost.seconds / 60:8.1f}"
+        )
+    minutes = sum(cost.seconds for cost in costs.values()) / 60
+    print(f"{'together':26} {minutes:>65.0f} minutes, peak memory about {peak_memory_gib(bench):.1f} GiB")
+    print("USD: 0 without ANTHROPIC_API_KEY" + (f"; at most {study.claude.max_usd} with it" if study.claude else ""))
+
+
+if __name__ == "__main__":
+    try:
+        main(sys.argv[1])
+    except (ValueError, FileNotFoundError) as error:
+        raise SystemExit(str(error)) from None

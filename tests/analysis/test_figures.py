@@ -1,0 +1,130 @@
+"""Figures say what they show: a title with the finding, named axes, the interval, and one colour a kind."""
+
+import matplotlib as mpl
+
+mpl.use("Agg")  # before pyplot is imported
+
+import matplotlib.pyplot as plt
+import pandas as pd
+import pytest
+from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
+
+from lib.analysis import figures
+
+TABLE = pd.DataFrame(
+    {
+        "condition": ["base", "rag", "hybrid"],
+        "value": [0.1, 0.6, 0.55],
+        "low": [0.05, 0.5, 0.45],
+        "high": [0.18, 0.7, 0.65],
+        "facts": [40, 40, 40],
+    }
+)
+LOG = [{"step": step, "loss": 4 - step / 10} for step in range(1, 21)]
+
+
+@pytest.fixture(autouse=True)
+def _closed():
+    yield
+    plt.close("all")
+
+
+def made():
+    return {
+        "intervals": figures.intervals(TABLE, topic="Unseen wording", xlabel="accuracy, %"),
+        "loss": figures.loss_curves({"lora": LOG}, steps_per_epoch={"lora": 5}),
+        "counts": figures.stacked_counts(pd.Series({"both": 5, "only a": 3, "only b": 8, "neither": 24})),
+    }
+
+
+def title(ax: Axes) -> str:
+    return ax.get_title(loc="left")
+
+
+def test_every_figure_is_an_axes_with_a_title_and_a_named_axis():
+    for name, ax in made().items():
+        assert isinstance(ax, Axes), name
+        assert title(ax), name
+        assert ax.get_xlabel(), name
+        ax.figure.canvas.draw()
+
+
+def test_the_interval_title_states_the_highest_row_and_its_value():
+    ax = made()["intervals"]
+    assert title(ax) == "Unseen wording: rag is highest, 60 %"
+    assert "95 % interval" in ax.get_xlabel()
+
+
+def test_rows_stand_top_down_with_their_number_of_facts():
+    ax = made()["intervals"]
+    labels = {tick: label.get_text() for tick, label in zip(ax.get_yticks(), ax.get_yticklabels(), strict=True)}
+    assert labels == {3: "base (n=40)", 2: "rag (n=40)", 1: "hybrid (n=40)"}
+
+
+def test_the_drawn_lines_are_the_intervals_of_the_table():
+    ax = made()["intervals"]
+    bars = [list(line.get_xdata()) for line in ax.lines if len(line.get_xdata()) == 2]
+    assert bars == [pytest.approx([100 * row.low, 100 * row.high]) for row in TABLE.itertuples()]
+
+
+def test_a_row_without_an_interval_is_still_drawn():
+    alone = TABLE.assign(low=float("nan"), high=float("nan"))
+    figures.intervals(alone, topic="t", xlabel="x").figure.canvas.draw()
+
+
+@pytest.mark.parametrize(
+    ("condition", "colour"),
+    [
+        ("base", figures.BASE),
+        ("gemma", figures.BASE),
+        ("lora_raw_20ep", figures.TUNED),
+        ("full", figures.TUNED),
+        ("rag_gold", figures.RETRIEVED),
+        ("hybrid_raft", figures.HYBRID),
+        ("raft_closed", figures.HYBRID),
+        ("noise_floor", figures.CONTROL),
+    ],
+)
+def test_a_kind_of_condition_has_one_colour(condition, colour):
+    assert figures.color_of(condition) == colour
+
+
+def test_the_dots_have_the_colour_of_their_kind():
+    dots = [to_hex(line.get_color()).upper() for line in made()["intervals"].lines if line.get_marker() == "o"]
+    assert dots == [figures.BASE, figures.RETRIEVED.upper(), figures.HYBRID.upper()]
+
+
+def test_the_loss_curve_is_smoothed_over_an_epoch_and_drawn_in_epochs():
+    ax = made()["loss"]
+    (line,) = ax.lines
+    # the last five losses are 2.4, 2.3, 2.2, 2.1, 2.0: mean 2.2 at step 20 = epoch 4
+    assert line.get_ydata()[-1] == pytest.approx(2.2)
+    assert line.get_xdata()[-1] == pytest.approx(4)
+    assert line.get_label() == "lora (2.20 at the end)"
+    assert title(ax) == "Training loss: lowest at the end 2.20, lora"
+    assert "nats" in ax.get_ylabel()
+
+
+def test_no_curve_is_dropped_however_many_there_are():
+    names = [f"arm{n}" for n in range(9)]
+    ax = figures.loss_curves(dict.fromkeys(names, LOG), steps_per_epoch=dict.fromkeys(names, 5))
+    assert len(ax.lines) == 9
+
+
+def test_the_stacked_bar_sums_to_all_facts_and_the_title_counts_the_union():
+    ax = made()["counts"]
+    assert [patch.get_width() for patch in ax.patches] == [5, 3, 8, 24]
+    assert [patch.get_x() for patch in ax.patches] == [0, 5, 8, 16]
+    assert title(ax) == "At least one of the two is right on 16 of 40 facts"
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == [
+        "both: 5",
+        "only a: 3",
+        "only b: 8",
+        "neither: 24",
+    ]
+
+
+def test_the_parts_of_the_stacked_bar_differ_in_more_than_colour():
+    looks = [(patch.get_facecolor(), patch.get_hatch()) for patch in made()["counts"].patches]
+    assert len(set(looks)) == 4

@@ -1,0 +1,156 @@
+"""What is counted: the columns of a frame, which rows are primary, and lines of the accuracy table by hand."""
+
+import pandas as pd
+import pytest
+
+from lib.analysis import tables
+from lib.analysis.stats import Estimate, wilson
+
+
+def row(fact="f1", verdict="CORRECT", **changes) -> dict:
+    return {
+        "question_id": f"{fact}/paraphrase",
+        "fact_ids": [fact],
+        "probe": "paraphrase",
+        "value_type": "amount",
+        "condition": "base",
+        "seed": 0,
+        "answer": "In short",
+        "verdict": verdict,
+        "verdict_relaxed": verdict,
+        "reason": "because",
+        "style": False,
+        "json_valid": True,
+        "split": "test",
+        **changes,
+    }
+
+
+def test_only_a_correct_verdict_counts_as_correct():
+    verdicts = ["CORRECT", "INCORRECT", "NOT_ATTEMPTED", "JUDGE_FAILED"]
+    table = tables.frame([row(f"f{n}", verdict) for n, verdict in enumerate(verdicts)])
+    assert list(table.correct) == [1, 0, 0, 0]
+    assert list(table.answered) == [1, 1, 0, 1]
+
+
+def test_the_relaxed_verdict_is_counted_apart():
+    table = tables.frame([row(verdict="INCORRECT", verdict_relaxed="CORRECT")])
+    assert (table.correct[0], table.relaxed[0]) == (0, 1)
+
+
+def test_the_unit_is_the_fact_or_the_question_that_asks_for_none():
+    table = tables.frame([row("f1"), row(fact_ids=[], question_id="u7", value_type=None), row(fact_ids=["f2", "f3"])])
+    assert list(table.unit) == ["f1", "u7", "f2"]
+
+
+def test_style_and_json_are_shares():
+    table = tables.frame([row(style=True, json_valid=False)])
+    assert (table["style"][0], table.json_valid[0]) == (1.0, 0.0)
+
+
+def test_primary_leaves_out_yes_and_no_and_nothing_else():
+    rows = [row("a"), row("b", value_type="yesno"), row(fact_ids=[], question_id="u", value_type=None)]
+    assert list(tables.primary(tables.frame(rows)).unit) == ["a", "u"]
+
+
+def test_a_constant_no_scores_nothing_in_primary_accuracy():
+    rows = [row(f"yn{n}", value_type="yesno") for n in range(5)] + [row("a", "INCORRECT")]
+    assert tables.primary(tables.frame(rows)).correct.mean() == 0
+
+
+def test_pick_takes_one_condition_and_probe():
+    table = tables.frame([row(), row(condition="rag"), row(probe="trained")])
+    assert len(tables.pick(table, "base", "paraphrase")) == 1
+
+
+@pytest.mark.parametrize(("condition", "probe"), [("bass", "paraphrase"), ("base", "cloze")])
+def test_a_selection_of_nothing_raises_and_names_both(condition, probe):
+    with pytest.raises(ValueError, match=rf"'{condition}'.*'{probe}'"):
+        tables.pick(tables.frame([row()]), condition, probe)
+
+
+def test_the_accuracy_table_by_hand():
+    rows = [row("a"), row("b"), row("c", "INCORRECT"), row("d", "NOT_ATTEMPTED")]
+    rows += [row("a", condition="rag", seed=seed) for seed in (0, 1)]
+    base, rag = tables.accuracy_table(tables.frame(rows)).to_dict("records")
+    wanted = wilson(2, 4)
+    assert (base["condition"], base["probe"], base["facts"], base["seeds"]) == ("base", "paraphrase", 4, 1)
+    assert (base["value"], base["low"], base["high"]) == (0.5, wanted.low, wanted.high)
+    assert (rag["value"], rag["facts"], rag["seeds"]) == (1, 1, 2)
+
+
+def test_judge_failures_are_neither_dropped_nor_hidden():
+    rows = [row("a"), row("b", "JUDGE_FAILED"), row("c", "INCORRECT"), row("d", "INCORRECT")]
+    line = tables.accuracy_table(tables.frame(rows)).iloc[0]
+    # 1 of 4 is right; were the failure right as well, 2 of 4
+    assert (line.value, line["best if failures were right"], line.facts) == (0.25, 0.5, 4)
+
+
+def test_the_bound_for_judge_failures_is_over_facts_like_the_value_itself():
+    rows = [row("a")] + [row("b", "JUDGE_FAILED", seed=seed) for seed in (0, 1, 2)]
+    line = tables.accuracy_table(tables.frame(rows)).iloc[0]
+    # by facts (1 + 0) / 2 and at best (1 + 1) / 2; three of four rows failed, but 0.5 + 0.75 is no share
+    assert (line.value, line["best if failures were right"]) == (0.5, 1.0)
+
+
+def test_without_judge_failures_the_bound_is_the_value():
+    line = tables.accuracy_table(tables.frame([row("a"), row("b", "INCORRECT")])).iloc[0]
+    assert line["best if failures were right"] == line.value
+
+
+def test_rows_that_come_twice_as_seeds_leave_the_value_alone():
+    rows = [row("a"), row("b", "INCORRECT"), row("c")]
+    doubled = rows + [{**one, "seed": 1} for one in rows]
+    once, twice = (tables.accuracy_table(tables.frame(some)).iloc[0] for some in (rows, doubled))
+    assert (once.value, once.low, once.high) == (twice.value, twice.low, twice.high)
+
+
+def test_kept_rows_are_those_known_under_the_other_wording():
+    screen = tables.frame([row("a", split="screen"), row("b", "INCORRECT", split="screen"), row("c", split="screen")])
+    table = tables.frame([row("a"), row("b"), row("c", "INCORRECT"), row("d")])
+    kept = tables.screened_kept(table, screen)
+    # b was a lucky guess under the test's wording and d was never screened
+    assert dict(zip(kept.unit, kept.correct, strict=True)) == {"a": 1, "c": 0}
+    assert set(kept.probe) == {"kept"}
+    assert set(table.probe) == {"paraphrase"}, "the table itself is left as it was"
+
+
+class FewQuestions:
+    """As much of a corpus as reading answers needs."""
+
+    def __init__(self, *facts: str):
+        self.question = {f"{fact}/paraphrase": Asked(f"{fact}?", f"value of {fact}") for fact in facts}
+
+
+class Asked:
+    def __init__(self, text: str, expected: str):
+        self.text, self.expected = text, expected
+
+
+def test_answers_are_read_beside_their_questions():
+    table = tables.frame([row("b", answer="x"), row("a", answer="y"), row("c", "INCORRECT")])
+    right = tables.read_answers(table, FewQuestions("a", "b", "c"), "base", "paraphrase", right=True)
+    assert list(right.question) == ["a?", "b?"]
+    assert list(right.expected) == ["value of a", "value of b"]
+    assert list(right.answer) == ["y", "x"]
+    wrong = tables.read_answers(table, FewQuestions("a", "b", "c"), "base", "paraphrase", right=False)
+    assert list(wrong.verdict) == ["INCORRECT"]
+
+
+def test_no_more_answers_are_shown_than_asked_for():
+    facts = [f"f{n}" for n in range(9)]
+    table = tables.frame([row(fact) for fact in facts])
+    assert len(tables.read_answers(table, FewQuestions(*facts), "base", "paraphrase", right=True, n=3)) == 3
+
+
+def test_an_estimate_in_words():
+    assert tables.percent(Estimate(0.1234, 0.0806, 0.18, 120)) == "12.3 % (8.1 to 18.0, n = 120)"
+
+
+def test_a_frame_is_a_table_of_its_rows():
+    rows = [row("a"), row("b")]
+    table = tables.frame(rows)
+    assert isinstance(table, pd.DataFrame)
+    assert table[list(rows[0])].drop(columns=["style", "json_valid"]).to_dict("records") == [
+        {key: value for key, value in one.items() if key not in ("style", "json_valid")} for one in rows
+    ]

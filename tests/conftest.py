@@ -1,0 +1,138 @@
+"""What several tests share: a store of their own, a tiny but real model on disk, and a small cut of the corpus."""
+
+import os
+from dataclasses import replace
+
+import pytest
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+from lib import paths
+from lib.corpus.load import load_corpus
+from lib.studies import Study
+
+CHATML = (
+    "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+LINES = ["system user assistant Answer in one short sentence.", "Which form is to be filed? Passages: Question:"]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def session_store(tmp_path_factory):
+    """The tests' own cache and output. Only the unpacked weights are shared with the reader's cache: they never differ."""
+    weights = paths.CACHE / "weights"
+    weights.mkdir(parents=True, exist_ok=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(paths, "CACHE", tmp_path_factory.mktemp("cache"))
+        patch.setattr(paths, "OUT", tmp_path_factory.mktemp("out"))
+        (paths.CACHE / "weights").symlink_to(weights)
+        yield paths.CACHE
+
+
+@pytest.fixture
+def empty_store(tmp_path, monkeypatch):
+    """A cache in which nothing has been done yet."""
+    monkeypatch.setattr(paths, "CACHE", tmp_path / "cache")
+    return paths.CACHE
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory):
+    """The folder of a two-layer Llama with random weights and a byte-level tokenizer that speaks ChatML."""
+    import torch
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+    torch.set_num_threads(1)  # the sums of a matrix product, hence bits, depend on it
+    folder = tmp_path_factory.mktemp("tiny")
+    bpe = Tokenizer(models.BPE())
+    bpe.pre_tokenizer, bpe.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
+    # ASCII alone, so that a model with random weights writes text that can be cut and compared.
+    alphabet = [letter for letter in pre_tokenizers.ByteLevel.alphabet() if letter.isascii()] + ["Ġ", "Ċ"]
+    special = ["<|im_start|>", "<|im_end|>"]
+    trainer = trainers.BpeTrainer(
+        vocab_size=160, special_tokens=special, initial_alphabet=alphabet, show_progress=False
+    )
+    bpe.train_from_iterator(LINES, trainer)
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=bpe, eos_token="<|im_end|>", pad_token="<|im_end|>")
+    tokenizer.chat_template = CHATML
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=64,
+        intermediate_size=128,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=4096,
+        initializer_range=0.1,
+        tie_word_embeddings=True,
+        bos_token_id=None,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    LlamaForCausalLM(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny(tiny_model):
+    """The tiny model, loaded as any local directory is, in float32."""
+    from lib.models.registry import load_language_model
+
+    return load_language_model(str(tiny_model), "float32")
+
+
+@pytest.fixture(scope="session")
+def small_corpus():
+    """A few facts of every split, and only the guides that state them."""
+    corpus = load_corpus("data/itr", test=4, dev=3, raft=10, neighbour=2, general=2, unanswerable=3)
+    stated = {item.document for item in corpus.evidence}
+    return replace(corpus, documents=tuple(d for d in corpus.documents if d.id in stated))
+
+
+@pytest.fixture(scope="session")
+def tiny_study(tiny_model):
+    """A study of the tiny model with one condition of every kind."""
+    lora = {"rank": 4, "alpha": 8, "learning_rate": 0.005, "epochs": 2, "batch_size": 2}
+    both = ["trained", "paraphrase"]
+    return Study.model_validate(
+        {
+            "name": "tiny",
+            "title": "A study that takes seconds",
+            "corpus": {"folder": "data/itr"},
+            "models": {"base": str(tiny_model)},
+            "embedding": "all-minilm-l6-v2",
+            "generation": {"max_new_tokens": 4, "batch_size": 8, "batch_tokens": 16384, "precision": "float32"},
+            "retrieval": {"passage_tokens": 64, "search": "hybrid", "k": 3},
+            "recipes": {
+                "lora": {"data": "uniform", "seeds": [0, 1], **lora},
+                "raft": {"data": "raft", **lora},
+                "json": {"data": "json", **lora},
+            },
+            "conditions": {
+                "base": {"weights": "base"},
+                "base_fewshot": {"weights": "base", "prompt": "few_shot", "shots": 2},
+                "noise_floor": {"weights": "base", "instruction": "reworded", "batch_size": 2},
+                "rag": {"weights": "base", "context": "retrieved"},
+                "rag_fewshot": {"weights": "base", "context": "retrieved", "shots": 2},
+                "rag_gold": {"weights": "base", "context": "gold"},
+                "rag_distractors": {"weights": "base", "context": "distractors"},
+                "base_style": {"weights": "base", "instruction": "style", "shots": 2},
+                "rag_json": {"weights": "base", "context": "retrieved", "instruction": "json", "shots": 1},
+                "lora": {"weights": "lora"},
+            },
+            "grids": {
+                "both": [
+                    {"conditions": ["base", "rag", "lora"], "probes": both},
+                    {"conditions": ["base", "rag"], "probes": ["paraphrase"], "split": "dev"},
+                ],
+                "some": [{"conditions": ["base"], "probes": both, "facts": 2}],
+                "twice": [{"conditions": ["base"], "probes": both}, {"conditions": ["base"], "probes": ["trained"]}],
+            },
+            "hybrid_candidates": ["rag"],
+            "claims": {},
+        }
+    )

@@ -1,0 +1,162 @@
+"""The passage index with its real parts: LanceDB on disk and the MiniLM embedder, on a dozen short passages."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lib import paths
+from lib.corpus.records import Passage
+from lib.retrieval.index import STOP_WORDS, Index, build_index
+from lib.studies import Retrieval
+
+EMBEDDER = "all-minilm-l6-v2"
+TEXTS = {
+    "fee": "The late fee is Rs 5,000 under section 234F.",
+    "cat": "A cat sat upon the mat.",
+    "doctor": "Physicians treat sick people in hospitals.",
+    "salary": "Salary is taxed under the head salaries.",
+    "parking": "Cars must not be parked here.",
+    "banana": "Bananas are yellow fruit.",
+    "moon": "The moon circles our planet once a month.",
+    "refund": "Refunds reach the bank account in thirty days.",
+    "train": "Trains leave the station every hour.",
+    "rain": "Rain falls mostly in the monsoon.",
+    "bread": "Bread is baked from flour and water.",
+    "form": "Form 26AS lists all the tax deducted at source.",
+}
+PASSAGES = [Passage(name, "guide", "Guide", 0, len(text), text) for name, text in TEXTS.items()]
+METHODS = ["bm25", "dense", "hybrid"]
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(paths, "CACHE", tmp_path_factory.mktemp("cache"))
+        yield paths.CACHE
+
+
+@pytest.fixture(scope="module")
+def index(cache):
+    return build_index(PASSAGES, embedder=EMBEDDER, settings=Retrieval(passage_tokens=64, search="hybrid", k=3))
+
+
+def search(index, question, method, k=3):
+    return index.search([question], method=method, k=k)[0]
+
+
+def test_bm25_finds_an_exact_phrase(index):
+    assert search(index, "section 234F", "bm25")[0] == "fee"
+    assert search(index, "26AS", "bm25") == ["form"]
+
+
+def test_dense_search_finds_a_synonym_that_bm25_cannot(index):
+    assert search(index, "Where do doctors work?", "bm25") == []
+    assert search(index, "Where do doctors work?", "dense")[0] == "doctor"
+
+
+def test_hybrid_search_finds_both(index):
+    question = "doctors 26AS"
+    assert search(index, question, "bm25") == ["form"]
+    assert {"doctor", "form"} <= set(search(index, question, "hybrid"))
+
+
+def test_a_word_is_found_by_its_stem(index):
+    assert search(index, "a banana", "bm25") == ["banana"]
+    assert search(index, "parking", "bm25") == ["parking"]
+
+
+def test_negation_stays_searchable(index):
+    assert search(index, "not", "bm25") == ["parking"]
+    assert {"no", "not"}.isdisjoint(STOP_WORDS)
+
+
+def test_stop_words_alone_find_nothing_by_bm25(index):
+    assert search(index, "the of and in", "bm25") == []
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_searching_twice_gives_the_same_order(index, method):
+    questions = ["late fee under section 234F", "when does the refund come", "moon"]
+    found = index.search(questions, method=method, k=12)
+    assert found == index.search(questions, method=method, k=12)
+    assert found == [search(index, question, method, k=12) for question in questions]
+
+
+@pytest.mark.parametrize("k", [1, 3, 12])
+def test_dense_search_gives_exactly_k_different_passages(index, k):
+    found = search(index, "tax", "dense", k)
+    assert len(found) == len(set(found)) == k
+    assert set(found) <= set(TEXTS)
+
+
+def test_a_smaller_k_is_the_beginning_of_a_larger(index):
+    for method in ("bm25", "dense"):
+        assert search(index, "tax on the salary", method, 2) == search(index, "tax on the salary", method, 12)[:2]
+
+
+def test_dense_order_is_that_of_the_cosines(index):
+    question, *vectors = index.encode(["Who repays the tax?", *(p.titled for p in PASSAGES)])
+    cosines = {p.id: float(question @ vector) for p, vector in zip(PASSAGES, vectors, strict=True)}
+    assert search(index, "Who repays the tax?", "dense", 12) == sorted(cosines, key=cosines.get, reverse=True)
+
+
+ODD = [
+    '"',
+    "(",
+    ")",
+    "AND OR NOT",
+    "a:b^2 ~",
+    "+-",
+    "\x00",
+    "नमस्ते ₹",
+    "* ?",
+    "'; DROP TABLE passages",
+    "[1 TO 2]",
+    "\\",
+]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_an_odd_question_finds_something_or_nothing_but_does_not_fail(index, method):
+    found = index.search([*ODD, "fee " * 2000], method=method, k=3)
+    assert len(found) == len(ODD) + 1
+    assert set().union(*found) <= set(TEXTS)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.text(st.characters(codec="utf-8"), max_size=40))
+def test_no_question_breaks_bm25(index, question):
+    assert set(search(index, question, "bm25")) <= set(TEXTS)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_an_index_is_opened_again_without_encoding(index, method, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(Index, "encode", lambda *_: pytest.fail("the passages were encoded again"))
+        again = Index(PASSAGES, embedder=EMBEDDER)
+    assert (again.key, again.table.version) == (index.key, index.table.version)
+    assert search(again, "the late fee", method) == search(index, "the late fee", method)
+
+
+def test_another_text_makes_another_index(index):
+    changed = [*PASSAGES[:-1], Passage("form", "guide", "Guide", 0, 4, "Gone")]
+    other = Index(changed, embedder=EMBEDDER)
+    assert other.key != index.key
+    assert search(other, "26AS", "bm25") == []
+    assert search(index, "26AS", "bm25") == ["form"]
+
+
+def test_a_build_that_was_cut_short_is_made_again(cache, monkeypatch):
+    few = PASSAGES[:4]
+    with monkeypatch.context() as patch:
+        patch.setattr("lib.retrieval.index.os.rename", lambda *_: (_ for _ in ()).throw(OSError("killed")))
+        with pytest.raises(OSError, match="killed"):
+            Index(few, embedder=EMBEDDER)
+    assert search(Index(few, embedder=EMBEDDER), "mat", "bm25") == ["cat"]
+
+
+def test_more_passages_wanted_than_there_are_is_refused(cache):
+    wanted = Retrieval(passage_tokens=64, search="dense", k=13)
+    with pytest.raises(ValueError, match="retrieval.k is 13, but there are only 12 passages; lower k"):
+        build_index(PASSAGES, embedder=EMBEDDER, settings=wanted)
+    build_index(PASSAGES, embedder=EMBEDDER, settings=wanted.model_copy(update={"k": 12}))

@@ -1,0 +1,212 @@
+"""Every study file loads, and every way to get one wrong is named with its line."""
+
+import pytest
+import yaml
+
+from lib import paths
+from lib.studies import Recipe, load_study
+
+# A small study with one of everything, so that no edit of the real ones disturbs these tests.
+STUDY = """\
+# a comment, so that line numbers are not trivially right
+name: tiny
+title: A tiny study
+
+corpus: {folder: data/itr, general: 100}
+models: {base: smollm2-135m-instruct}
+embedding: all-minilm-l6-v2
+generation: {max_new_tokens: 96, batch_size: 64, batch_tokens: 16384}
+retrieval: {passage_tokens: 64, search: hybrid, k: 3}
+hybrid_candidates: [both]
+
+recipes:
+  tuned: {data: raw, rank: 8, alpha: 8, learning_rate: 1.0e-4, epochs: 3, seeds: [0, 1]}
+  full:  {data: raw, method: full, learning_rate: 2.0e-5, epochs: 20}
+
+conditions:
+  base:  {weights: base}
+  floor: {weights: base, instruction: reworded}
+  tuned: {weights: tuned}
+  full:  {weights: full}
+  rag:   {weights: base, context: gold}
+  both:  {weights: tuned, context: retrieved}
+
+grids:
+  01_first:
+    - {conditions: [base, tuned], probes: [paraphrase, choice], facts: 32}
+    - {conditions: [base, rag, both], probes: [unanswerable]}
+
+claims:
+  C1:
+    text: One.
+    notebook: 01_first
+    contrasts:
+      - {a: tuned, b: base, probe: paraphrase, metric: accuracy, direction: differs, margin: 0.0}
+      - {a: tuned, b: floor, probe: kept, metric: kept, direction: less, margin: 0.05}
+  C2:
+    text: Two.
+    notebook: 02_second
+    missing: nobody has measured it
+"""
+
+# What is written wrongly: the old text, the new text, and what the message must say besides file and line.
+FAULTS = {
+    "misspelt section": ("embedding:", "embeding:", ["embeding:", "unknown key", "embedding, generation"]),
+    "misspelt key": ("method: full,", "methud: full,", ["recipes.full.methud", "unknown key", "data, method, rank"]),
+    "misspelt limit": ("general: 100", "genral: 100", ["corpus.genral", "test, dev, raft, neighbour, general"]),
+    "misspelt side": ("b: floor", "bb: floor", ["claims.C1.contrasts.1.bb", "keys here are a, b, probe"]),
+    "word for a number": ("k: 3}", "k: three}", ["retrieval.k", "valid integer", "'three'"]),
+    "number for a word": ("name: tiny", "name: 7", ["name", "valid string", "got 7"]),
+    "list for a mapping": ("corpus: {folder: data/itr, general: 100}", "corpus: [7]", ["corpus", "got [7]"]),
+    "name with a space": ("  full:  {data", "  fu ll: {data", ["recipes.fu ll", "match pattern", "'fu ll'"]),
+    "unknown method": ("method: full", "method: half", ["recipes.full.method", "'lora' or 'full'", "'half'"]),
+    "unknown context": ("context: gold", "context: silver", ["rag.context", "'gold' or 'distractors'", "'silver'"]),
+    "unknown probe": ("[unanswerable]", "[unanswered]", ["1.probes.0", "'unanswerable'", "got 'unanswered'"]),
+    "unknown metric": ("metric: kept", "metric: keeping", ["contrasts.1.metric", "'kept'", "got 'keeping'"]),
+    "unknown precision": ("batch_tokens: 16384", "precision: int4", ["generation.precision", "'bfloat16'", "'int4'"]),
+    "rank zero": ("rank: 8,", "rank: 0,", ["recipes.tuned.rank", "greater than or equal to 1", "got 0"]),
+    "negative rate": ("2.0e-5", "-2.0e-5", ["recipes.full.learning_rate", "greater than 0", "got -2e-05"]),
+    "k too large": ("k: 3}", "k: 21}", ["retrieval.k", "less than or equal to 20", "got 21"]),
+    "no seed": ("seeds: [0, 1]", "seeds: []", ["recipes.tuned.seeds", "at least 1 item", "got []"]),
+    "full with a rank": (
+        "method: full,",
+        "method: full, rank: 8,",
+        ["recipes.full:", "rank and alpha belong to method"],
+    ),
+    "unknown to a claim": (
+        "b: floor, probe",
+        "b: flor, probe",
+        ["claims.C1.contrasts.1.b", "'flor' not one of ['base', 'both', 'floor'", "got 'flor'"],
+    ),
+    "unknown to a grid": (
+        "[base, rag, both]",
+        "[base, rga, both]",
+        ["grids.01_first.1.conditions.1", "'rga' not one of ['base', 'both'", "got 'rga'"],
+    ),
+    "unknown hybrid": ("[both]", "[booth]", ["hybrid_candidates.0", "'booth' not one of ['base', 'both'"]),
+    "unknown weights": (
+        "{weights: full}",
+        "{weights: fool}",
+        ["conditions.full.weights", "'fool' not one of ['base', 'full', 'tuned']", "got 'fool'"],
+    ),
+    "two ends of a claim": (
+        "    missing:",
+        "    contrasts: []\n    # missing:",
+        ["claims.C2:", "contrasts, or `missing`"],
+    ),
+}
+
+
+def write(folder, text, name="broken.yaml"):
+    path = folder / name
+    path.write_text(text, encoding="utf-8")
+    return str(path)
+
+
+@pytest.mark.parametrize("path", sorted(paths.STUDIES.glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_study_here_loads_by_its_name(path):
+    assert load_study(path.stem).name == path.stem
+
+
+@pytest.mark.parametrize("old, new, said", FAULTS.values(), ids=FAULTS)
+def test_a_fault_is_named_with_file_line_value_and_what_is_accepted(tmp_path, old, new, said):
+    assert old in STUDY
+    broken = STUDY.replace(old, new, 1)
+    pairs = zip(STUDY.splitlines(), broken.splitlines(), strict=False)
+    line = next(number for number, (was, now) in enumerate(pairs, 1) if was != now)
+    if said[0] == "claims.C2:":  # a fault of the whole claim is reported where the claim begins
+        line = 1 + STUDY.splitlines().index("  C2:")
+    with pytest.raises(ValueError) as caught:
+        load_study(write(tmp_path, broken))
+    first = next(text for text in str(caught.value).splitlines() if said[0] in text)
+    assert first.startswith(f"broken.yaml:{line}: ")
+    assert [part for part in said if part not in first] == []
+
+
+def test_two_faults_are_both_named(tmp_path):
+    broken = STUDY.replace("k: 3}", "k: 0}").replace("max_new_tokens: 96", "max_new_tokens: 1")
+    with pytest.raises(ValueError) as caught:
+        load_study(write(tmp_path, broken))
+    assert len(str(caught.value).splitlines()) == 2
+
+
+def test_a_missing_section_is_named(tmp_path):
+    fields = yaml.safe_load(STUDY)
+    del fields["retrieval"]
+    with pytest.raises(ValueError, match=r"broken.yaml:\d+: retrieval: Field required"):
+        load_study(write(tmp_path, yaml.safe_dump(fields)))
+
+
+@pytest.mark.parametrize("text", ["", "- a list\n", "just words\n", "name: [1, 2\n", "\ttabs: 1\n"])
+def test_what_is_no_study_at_all_is_named(tmp_path, text):
+    with pytest.raises(ValueError, match="broken.yaml"):
+        load_study(write(tmp_path, text))
+
+
+def test_an_unknown_study_lists_those_there_are():
+    with pytest.raises(FileNotFoundError, match="nosuch.yaml not found; studies here: .*itr"):
+        load_study("nosuch")
+
+
+def registration(folder, *changes):
+    text = STUDY
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new, 1)
+    return load_study(write(folder, text)).registration
+
+
+@pytest.mark.parametrize(
+    "old, new",
+    [
+        ("margin: 0.05", "margin: 0.06"),
+        ("direction: differs", "direction: greater"),
+        ("epochs: 20", "epochs: 21"),
+        ("instruction: reworded", "instruction: neutral"),
+        ("facts: 32}", "facts: 33}"),
+        ("seeds: [0, 1]", "seeds: [0, 2]"),
+    ],
+)
+def test_a_changed_promise_changes_the_registration(tmp_path, old, new):
+    assert registration(tmp_path, (old, new)) != registration(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "old, new",
+    [
+        ("title: A tiny", "title: The tiny"),
+        ("# a comment", "# another comment"),
+        ("hybrid_candidates:", "latency_questions: 9\nhybrid_candidates:"),
+        ("margin: 0.05", "margin: 0.050"),
+        ("{a: tuned, b: base,", "{b: base, a: tuned,"),
+    ],
+)
+def test_what_promises_nothing_leaves_the_registration_alone(tmp_path, old, new):
+    assert registration(tmp_path, (old, new)) == registration(tmp_path)
+
+
+def test_a_trained_condition_has_the_seeds_of_its_recipe(tmp_path):
+    study = load_study(write(tmp_path, STUDY))
+    assert (study.seeds("both"), study.seeds("full"), study.seeds("rag")) == ((0, 1), (0,), (0,))
+
+
+def test_a_study_cannot_be_changed_once_loaded():
+    with pytest.raises(ValueError, match="frozen"):
+        load_study("itr").title = "other"
+
+
+def test_a_study_that_extends_another_keeps_what_it_does_not_say(tmp_path):
+    itr = load_study("itr")
+    small = load_study(write(tmp_path, "extends: itr\nname: small\nretrieval: {k: 2}\n"))
+    assert (small.name, small.retrieval.k) == ("small", 2)
+    assert small.retrieval.passage_tokens == itr.retrieval.passage_tokens
+    assert small.registration == itr.registration
+
+
+def test_a_recipe_needs_rank_and_alpha_for_lora_alone():
+    common = {"data": "raw", "learning_rate": 1e-4, "epochs": 1}
+    assert Recipe(**common, method="full").rank is None
+    assert Recipe(**common, rank=8, alpha=16).method == "lora"
+    for wrong in ({"rank": 8}, {"alpha": 8}, {}, {"method": "full", "alpha": 8}):
+        with pytest.raises(ValueError, match="rank and alpha"):
+            Recipe(**common, **wrong)
