@@ -210,11 +210,6 @@ class Study(Schema):
         fields = self.model_dump(mode="json")
         return runs.content_hash({key: fields[key] for key in ("claims", "conditions", "grids", "recipes")})
 
-    def seeds(self, condition: str) -> tuple[int, ...]:
-        """The training seeds of a condition; untrained conditions have seed 0 alone."""
-        recipe = self.recipes.get(self.conditions[condition].weights)
-        return recipe.seeds if recipe else (0,)
-
 
 def load_study(name: str) -> Study:
     """Read studies/<name>.yaml, or any path that ends in .yaml; `extends: <name>` starts from another study's values.

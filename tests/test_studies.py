@@ -185,11 +185,6 @@ def test_what_promises_nothing_leaves_the_registration_alone(tmp_path, old, new)
     assert registration(tmp_path, (old, new)) == registration(tmp_path)
 
 
-def test_a_trained_condition_has_the_seeds_of_its_recipe(tmp_path):
-    study = load_study(write(tmp_path, STUDY))
-    assert (study.seeds("both"), study.seeds("full"), study.seeds("rag")) == ((0, 1), (0,), (0,))
-
-
 def test_a_study_cannot_be_changed_once_loaded():
     with pytest.raises(ValueError, match="frozen"):
         load_study("itr").title = "other"

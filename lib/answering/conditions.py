@@ -37,6 +37,7 @@ class Bench:
             study.generation.max_new_tokens, study.generation.batch_size, study.generation.batch_tokens
         )
         self.ledger: list[dict] = []
+        self.hybrid: str | None = None  # which candidate `hybrid` stands for, once dev has chosen it
         self._shown: dict[tuple[str, str, str], tuple[Passage, ...]] = {}
         self._models: dict[str, LanguageModel] = {}
 
@@ -65,13 +66,24 @@ class Bench:
                 continue
             asked = [self.corpus.ask(probe, split, block.facts) for probe in block.probes]
             for name in block.conditions:
-                for seed in self.study.seeds(name):
+                for seed in self.seeds(name):
                     for questions in asked:
                         answers += self.answer(name, questions, seed=seed)
                         cells += len(questions)
         if len({(a.condition, a.seed, a.question_id) for a in answers}) != cells:
             raise RuntimeError(f"{len(answers)} answers for a grid of {cells} different cells in {notebook}")
         return answers
+
+    def condition(self, name: str) -> Condition:
+        """The condition of a name; `hybrid` is the candidate that dev chose. Raises ValueError when none is chosen yet."""
+        if name == "hybrid" and self.hybrid is None:
+            raise ValueError("`hybrid` is asked before a candidate was chosen on dev; set bench.hybrid first")
+        return self.study.conditions[self.hybrid if name == "hybrid" else name]
+
+    def seeds(self, name: str) -> tuple[int, ...]:
+        """The training seeds of a condition; untrained ones have seed 0 alone."""
+        recipe = self.study.recipes.get(self.condition(name).weights)
+        return recipe.seeds if recipe else (0,)
 
     def screen(self, probes: Sequence[str]) -> list[Answer]:
         """The base model's answers to the other wording of the probes' questions."""
@@ -81,7 +93,7 @@ class Bench:
         """Answers of one condition with one seed, in the order of `questions`."""
         if not questions:
             return []
-        condition = self.study.conditions[name]
+        condition = self.condition(name)
         lm = self.language_model(condition.weights, seed)
         passages = self.passages(questions, condition.context)
         prompts = self.prompts(condition, lm, questions, passages)
@@ -137,8 +149,8 @@ class Bench:
         """
         measured = {}
         for name in conditions:
-            condition = self.study.conditions[name]
-            lm = self.language_model(condition.weights, self.study.seeds(name)[0])
+            condition = self.condition(name)
+            lm = self.language_model(condition.weights, self.seeds(name)[0])
             times = []
             for question in [questions[0], *questions]:
                 started = time.perf_counter()

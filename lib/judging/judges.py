@@ -95,8 +95,3 @@ def second_opinion(corpus: Corpus, rows: Sequence[dict], client: Client) -> list
         }
         for row, judgement in zip(asked, client.judge(items), strict=True)
     ]
-
-
-def hybrid_rows(rows: Sequence[dict], chosen: str) -> list[dict]:
-    """The rows of the chosen hybrid once more, under the name `hybrid`."""
-    return [{**row, "condition": "hybrid"} for row in rows if row["condition"] == chosen]

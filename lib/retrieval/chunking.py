@@ -1,7 +1,7 @@
 """Cut guides into passages along their own structure: headings first, then paragraphs, then sentences."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from semantic_text_splitter import MarkdownSplitter
 from tokenizers import Tokenizer
@@ -24,13 +24,23 @@ def split_documents(documents: Sequence[Document], *, embedder: str, passage_tok
 
 def _split(document: Document, splitter: MarkdownSplitter) -> list[Passage]:
     passages = []
-    for start, text in splitter.chunk_indices(document.text):
+    for start, text in _within_headings(splitter.chunk_indices(document.text)):
         if all(line.startswith("#") for line in text.splitlines() if line.strip()):
             continue  # a heading alone says nothing; it is kept as the heading of what follows
         end = start + len(text)
         heading = _heading_at(document, end)
         passages.append(Passage(f"{document.id}#{start}", document.id, heading, start, end, text))
     return passages
+
+
+def _within_headings(chunks: Iterable[tuple[int, str]]) -> Iterator[tuple[int, str]]:
+    """The chunks cut before every heading inside them: the splitter joins short sections while they fit."""
+    for start, text in chunks:
+        cuts = [0, *(m.end() for m in re.finditer(r"\n+(?=#+ )", text)), len(text)]
+        for left, right in zip(cuts, cuts[1:], strict=False):
+            piece = text[left:right].rstrip()
+            if piece:
+                yield start + left, piece
 
 
 def _heading_at(document: Document, end: int) -> str:

@@ -87,7 +87,7 @@ def forecast(bench: Bench, rates: Rates) -> dict[str, Cost]:
         train_tokens, jobs = 0, []
         for block in blocks:
             for name in block.conditions:
-                train_tokens += _new_training(bench, bench.study.conditions[name].weights, trained)
+                train_tokens += _new_training(bench, bench.condition(name).weights, trained)
                 jobs += [job for job in _jobs(bench, block, name) if job not in answered]
         answered.update(jobs)
         costs[notebook] = _cost(bench, rates, train_tokens, jobs)
@@ -116,14 +116,14 @@ def _epoch_tokens(bench: Bench, recipe: Recipe) -> int:
 
 
 def _jobs(bench: Bench, block: Block, name: str) -> list[tuple]:
-    return [(name, seed, probe, block.split, block.facts) for seed in bench.study.seeds(name) for probe in block.probes]
+    return [(name, seed, probe, block.split, block.facts) for seed in bench.seeds(name) for probe in block.probes]
 
 
 def _cost(bench: Bench, rates: Rates, train_tokens: int, jobs: list[tuple]) -> Cost:
     answers, read, seconds = 0, 0, train_tokens / rates.train_tokens_per_s + SECONDS_PER_NOTEBOOK
     seconds += SECONDS_PER_WEIGHTS * len({(name, seed) for name, seed, *_ in jobs})
     for name, _, probe, split, facts in jobs:
-        condition = bench.study.conditions[name]
+        condition = bench.condition(name)
         lm = bench.language_model(condition.weights if condition.weights in bench.study.models else "base", 0)
         questions = bench.corpus.ask(probe, split, facts)
         prompts = bench.prompts(condition, lm, questions, bench.passages(questions, condition.context))
@@ -164,6 +164,7 @@ def main(study_name: str) -> None:
     """Print the forecast as a table."""
     study = load_study(study_name)
     bench = Bench(study, load_corpus(study.corpus.folder, **study.corpus.limits))
+    bench.hybrid = study.hybrid_candidates[-1]  # which one dev will choose is not known yet; they cost the same
     rates = calibrate(bench)
     print(
         f"{registry.device_name()}: {rates.train_tokens_per_s:.0f} training tokens/s, {rates.read_tokens_per_s:.0f} read/s"

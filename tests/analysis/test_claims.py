@@ -87,9 +87,7 @@ RULE = [
 @pytest.mark.parametrize(("direction", "margin", "interval", "interval90", "verdict"), RULE)
 def test_the_registered_rule(direction, margin, interval, interval90, verdict):
     (low, high), (low90, high90) = interval, interval90
-    found = decide(
-        contrast(direction, margin), value=(low + high) / 2, low=low, high=high, low90=low90, high90=high90
-    )
+    found = decide(contrast(direction, margin), value=(low + high) / 2, low=low, high=high, low90=low90, high90=high90)
     assert found == verdict
 
 
@@ -227,9 +225,7 @@ def kept(condition, results):
     return rows(condition, results, probe="kept")
 
 
-@pytest.mark.parametrize(
-    ("known", "verdict"), [(claims.FEWEST_KNOWN - 1, "undecided"), (claims.FEWEST_KNOWN, "held")]
-)
+@pytest.mark.parametrize(("known", "verdict"), [(claims.FEWEST_KNOWN - 1, "undecided"), (claims.FEWEST_KNOWN, "held")])
 def test_fewer_than_sixty_known_items_decide_nothing_about_forgetting(known, verdict):
     forgets = contrast("less", metric="kept", probe="kept")
     found = find(forgets, evidence(kept("tuned", [0] * known), kept("base", [1] * known)))
@@ -246,12 +242,11 @@ def test_a_base_model_that_knew_nothing_leaves_forgetting_undecided():
 
 
 @pytest.mark.parametrize(
-    ("tuned", "base", "verdict"), [([1.0, 1.2], [2.0, 2.2], "held"), ([2.0], [1.0], "not_held"), ([1.0], [1.0], "not_held")]
+    ("tuned", "base", "verdict"),
+    [([1.0, 1.2], [2.0, 2.2], "held"), ([2.0], [1.0], "not_held"), ([1.0], [1.0], "not_held")],
 )
 def test_losses_are_compared_by_their_means(tuned, base, verdict):
-    found = find(
-        contrast("less", metric="loss", probe="training"), evidence(losses={"tuned": tuned, "base": base})
-    )
+    found = find(contrast("less", metric="loss", probe="training"), evidence(losses={"tuned": tuned, "base": base}))
     assert found.verdict == verdict
     assert found.value == pytest.approx(sum(tuned) / len(tuned) - sum(base) / len(base))
     assert math.isnan(found.low)
@@ -259,9 +254,7 @@ def test_losses_are_compared_by_their_means(tuned, base, verdict):
 
 
 def test_a_loss_that_is_not_a_number_decides_nothing():
-    found = find(
-        contrast("less", metric="loss", probe="training"), evidence(losses={"tuned": [NAN], "base": [1.0]})
-    )
+    found = find(contrast("less", metric="loss", probe="training"), evidence(losses={"tuned": [NAN], "base": [1.0]}))
     assert found.verdict == "undecided"
 
 

@@ -166,9 +166,6 @@ def test_a_journal_of_other_prompts_is_refused_with_its_path_and_remedy(tiny, pr
         ask(tiny, [prompts[4], *prompts[1:4]])
 
 
-@pytest.mark.xfail(
-    reason="the journal is read before its lock is held, so finished batches are appended again", strict=True
-)
 def test_two_callers_of_the_same_key_leave_one_journal(tiny, prompts, empty_store, monkeypatch):
     original, started = module._generate_batch, threading.Event()
 

@@ -66,7 +66,6 @@ def test_every_passage_of_the_data_is_filed_under_the_heading_above_it(corpus, p
         assert passage.heading == re.findall(r"^#+ (.+)$", above, flags=re.MULTILINE)[-1].strip()
 
 
-@pytest.mark.xfail(strict=True, reason="the splitter joins short sections while they fit into passage_tokens")
 def test_short_sections_are_not_joined_across_their_headings():
     guide = "# Guide\n\nFirst words.\n\n## Fees\n\nThe fee is small.\n\n## Dates\n\nThe date is near.\n"
     assert [p for p in split(guide, 64) if crosses_a_heading(p)] == []

@@ -387,9 +387,6 @@ def test_a_loss_that_does_not_fall_stops_with_the_figures_and_leaves_no_weights(
     assert not list(empty_store.rglob("training.json"))
 
 
-@pytest.mark.xfail(
-    reason="the trainer logs a loss that is not a number as 0: set logging_nan_inf_filter=False", strict=True
-)
 def test_a_loss_that_is_not_a_number_does_not_pass_for_one_that_fell(fit):
     with pytest.raises(RuntimeError, match="did not fall"):
         fit(LORA.model_copy(update={"learning_rate": 1e30}))
@@ -419,7 +416,6 @@ def test_the_key_covers_whatever_reaches_the_weights_and_not_the_number_of_epoch
     assert len({key(), *others}) == len(others) + 1
 
 
-@pytest.mark.xfail(reason="training_key hashes the name of the base model, not its weights", strict=True)
 def test_the_key_changes_when_other_weights_stand_in_the_same_directory(tiny_model, examples, tmp_path):
     shutil.copytree(tiny_model, tmp_path / "model")
     source = str(tmp_path / "model")

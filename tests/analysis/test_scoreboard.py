@@ -1,0 +1,232 @@
+"""The scoreboard of a made-up study whose every number can be counted by hand."""
+
+import json
+
+import pytest
+
+from lib import paths
+from lib.analysis import claims, scoreboard, stats
+from lib.analysis.stats import wilson
+from lib.studies import Claim, Contrast
+
+FACTS = ["a", "b", "c", "d", "e"]
+
+
+@pytest.fixture(autouse=True)
+def _made_up_out(tmp_path, monkeypatch):
+    monkeypatch.setattr(paths, "OUT", tmp_path)
+    monkeypatch.setattr(stats, "RESAMPLES", 500)
+
+
+def rows(condition, right, *, facts=FACTS, probe="paraphrase", seed=0, **changes) -> list[dict]:
+    """One row a fact, right on those named in `right`."""
+    return [
+        {
+            "question_id": f"{fact}/{probe}",
+            "fact_ids": [fact] if probe != "unanswerable" else [],
+            "probe": probe,
+            "value_type": "amount",
+            "condition": condition,
+            "seed": seed,
+            "answer": f"{condition} on {fact}",
+            "verdict": "CORRECT" if fact in right else "INCORRECT",
+            "verdict_relaxed": "CORRECT" if fact in right else "INCORRECT",
+            "judge": "keyfacts",
+            "style": fact in right,
+            "json_valid": False,
+            "prompt_tokens": 50 + 10 * FACTS.index(fact) if fact in FACTS else 50,
+            "split": "test",
+            **changes,
+        }
+        for fact in facts
+    ]
+
+
+def save(name, records, **metrics) -> None:
+    folder = paths.OUT / "made_up" / name
+    folder.mkdir(parents=True)
+    (folder / "records.jsonl").write_text("".join(json.dumps(row) + "\n" for row in records), encoding="utf-8")
+    (folder / "summary.json").write_text(json.dumps({"metrics": metrics}), encoding="utf-8")
+
+
+@pytest.fixture
+def study():
+    """Two notebooks; the second asks base once more. Tuned has a, b; retrieval has b, c, d; nobody has e."""
+    yesno = rows("base", ["y"], facts=["y"], value_type="yesno")
+    screen = rows("base", ["k", "l"], facts=["k", "l", "m"], probe="general", split="screen")
+    asked = {
+        name: rows(name, right, facts=["k", "l", "m"], probe="general")
+        for name, right in {"base": ["k", "m"], "noise_floor": ["k", "l"]}.items()
+    }
+    save(
+        "02_one",
+        [
+            *rows("base", ["a"]),
+            *yesno,
+            *rows("lora_raw_20ep", ["a", "b"]),
+            *screen,
+            *asked["base"],
+            *asked["noise_floor"],
+        ],
+        loss={"lora_raw_20ep": [0.5, 0.7]},
+    )
+    unknown = rows("rag", [], facts=["u1", "u2", "u3", "u4"], probe="unanswerable", verdict="NOT_ATTEMPTED")
+    unknown[0]["verdict"] = "INCORRECT"
+    save(
+        "05_two",
+        [
+            *rows("base", FACTS),
+            *rows("rag", ["b", "c", "d"]),
+            *unknown,
+            *rows("rag", FACTS, split="dev", facts=["a", "b"]),
+        ],
+        latency_ms={"rag": [10.0, 30.0, 90.0]},
+        scoreboard=[{"id": "retrieval/recall@5/bm25", "value": 0.7, "low": 0.6, "high": 0.8, "n": 9, "unit": "share"}],
+    )
+    return ["02_one", "05_two"]
+
+
+def everything(names):
+    table, summaries = scoreboard.load_records("made_up", names), scoreboard.load_summaries("made_up", names)
+    evidence = scoreboard.gather(table, summaries)
+    contrast = Contrast(a="rag", b="base", probe="paraphrase", metric="accuracy", direction="greater", margin=0)
+    alone = contrast.model_copy(update={"b": None})
+    findings = [claims.find(one, evidence) for one in (contrast, contrast, alone)]
+    return {line["id"]: line for line in scoreboard.scoreboard(evidence, summaries, findings)}, (
+        scoreboard.scoreboard(evidence, summaries, findings)
+    )
+
+
+def test_every_line_has_the_keys_that_others_read_and_an_id_of_its_own(study):
+    _, lines = everything(study)
+    ids = [line["id"] for line in lines]
+    assert len(ids) == len(set(ids))
+    for line in lines:
+        assert set(line) == {"id", "value", "low", "high", "n", "unit", "notebook"}, line
+    json.dumps(lines, allow_nan=False)
+
+
+def test_a_value_lies_in_its_interval_and_a_share_between_zero_and_one(study):
+    _, lines = everything(study)
+    for line in lines:
+        if line["low"] is not None:
+            assert line["low"] <= line["value"] <= line["high"], line
+        if line["unit"] == "share":
+            assert 0 <= line["low"] <= line["high"] <= 1, line
+
+
+def test_a_cell_asked_by_two_notebooks_is_counted_once_as_the_first_had_it(study):
+    lines, _ = everything(study)
+    # base is right on a alone in 02 (1 of 5), on all five in 05; the yes/no fact is not primary
+    assert lines["accuracy/paraphrase/base"] == {
+        **wilson(1, 5)._asdict(),
+        "id": "accuracy/paraphrase/base",
+        "unit": "share",
+        "notebook": "02_one",
+    }
+
+
+def test_the_order_of_notebooks_says_which_one_counts(study):
+    lines, _ = everything(study[::-1])
+    assert lines["accuracy/paraphrase/base"]["value"] == 1
+    assert lines["accuracy/paraphrase/base"]["notebook"] == "05_two"
+
+
+def test_test_and_dev_rows_of_one_question_are_different_cells(study):
+    table = scoreboard.load_records("made_up", study)
+    assert len(table[(table.condition == "rag") & (table.question_id == "a/paraphrase")]) == 2
+    lines, _ = everything(study)
+    assert (lines["accuracy/paraphrase/rag"]["value"], lines["accuracy/paraphrase/rag"]["n"]) == (3 / 5, 5)
+
+
+def test_the_union_counted_by_hand(study):
+    lines, _ = everything(study)
+    # {a, b} or {b, c, d} is 4 of 5
+    assert (lines["union/ft_or_rag"]["value"], lines["union/ft_or_rag"]["n"]) == (0.8, 5)
+    table = scoreboard.load_records("made_up", study)
+    counts = scoreboard.discordance(table, "lora_raw_20ep", "rag")
+    assert counts.to_dict() == {"both": 1, "only lora_raw_20ep": 1, "only rag": 2, "neither": 1}
+
+
+def test_swapping_the_two_sides_swaps_who_alone_is_right(study):
+    table = scoreboard.load_records("made_up", study)
+    there, back = (scoreboard.discordance(table, *pair) for pair in (("base", "rag"), ("rag", "base")))
+    assert list(there) == [back.iloc[0], back.iloc[2], back.iloc[1], back.iloc[3]]
+
+
+def test_the_union_is_left_out_where_its_conditions_were_not_asked():
+    save("01_only", rows("base", ["a"]))
+    table = scoreboard.load_records("made_up", ["01_only"])
+    summaries = scoreboard.load_summaries("made_up", ["01_only"])
+    lines = scoreboard.scoreboard(scoreboard.gather(table, summaries), summaries, [])
+    assert "union/ft_or_rag" not in {line["id"] for line in lines}
+
+
+def test_kept_is_over_items_known_in_the_screening_wording(study):
+    lines, _ = everything(study)
+    # known: k and l. base keeps k, noise_floor both
+    assert (lines["kept/base"]["value"], lines["kept/base"]["n"]) == (0.5, 2)
+    assert lines["kept/noise_floor"]["value"] == 1
+    # the screening rows themselves are in no accuracy: base has k and m of three right
+    assert lines["accuracy/general/base"]["value"] == pytest.approx(2 / 3)
+
+
+def test_hallucination_is_the_share_answered_anyway(study):
+    lines, _ = everything(study)
+    assert (lines["hallucination/rag"]["value"], lines["hallucination/rag"]["n"]) == (0.25, 4)
+
+
+def test_costs_losses_and_measured_lines_by_hand(study):
+    lines, _ = everything(study)
+    # prompt tokens 50, 60, 70, 80, 90
+    assert lines["cost/prompt_tokens/rag"]["value"] == 70
+    assert (lines["cost/latency_ms/rag"]["value"], lines["cost/latency_ms/rag"]["n"]) == (30, 3)
+    assert lines["loss/lora_raw_20ep"]["value"] == pytest.approx(0.6)
+    assert lines["loss/lora_raw_20ep"]["low"] is None
+    assert lines["retrieval/recall@5/bm25"]["notebook"] == "05_two"
+
+
+def test_a_delta_is_the_difference_of_the_two_accuracies(study):
+    lines, _ = everything(study)
+    delta = lines["delta/paraphrase/rag-vs-base"]
+    # (3 - 1) / 5; base's yes/no row takes no part
+    assert (delta["value"], delta["n"]) == (pytest.approx(0.4), 5)
+    assert not [name for name in lines if "-vs-None" in name]
+
+
+def test_forgetting_that_could_not_be_measured_has_no_line(study):
+    table, summaries = scoreboard.load_records("made_up", study), scoreboard.load_summaries("made_up", study)
+    evidence = scoreboard.gather(table[table.split != "screen"], summaries)
+    forgets = Contrast(a="rag", b="base", probe="kept", metric="kept", direction="less", margin=0)
+    lines = scoreboard.scoreboard(evidence, summaries, [claims.find(forgets, evidence)])
+    assert not [line["id"] for line in lines if "kept" in line["id"]]
+    json.dumps(lines, allow_nan=False)
+
+
+def test_json_conditions_are_scored_by_their_json():
+    save("06", rows("rag_json", [], json_valid=True))
+    table = scoreboard.load_records("made_up", ["06"])
+    lines = scoreboard.scoreboard(scoreboard.gather(table, {}), {}, [])
+    values = {line["id"]: line["value"] for line in lines}
+    assert values["json_valid/rag_json"] == 1
+    assert "style/rag_json" not in values
+
+
+def test_a_notebook_that_did_not_run_is_named_with_the_command(study):
+    with pytest.raises(FileNotFoundError, match=r"09_none.*make reproduce STUDY=studies/made_up\.yaml"):
+        scoreboard.load_records("made_up", [*study, "09_none"])
+
+
+def test_a_paired_comparison_in_a_notebook_is_over_shared_primary_facts(study):
+    table = scoreboard.load_records("made_up", study)
+    found = scoreboard.compare_paired(table, "rag", "base")
+    # rag has b, c, d and base a: +1 -> 3 facts, -1 -> 1 fact, of 5
+    assert (found.value, found.n, found.a_only, found.b_only) == (pytest.approx(0.4), 5, 3, 1)
+
+
+def test_what_is_written_is_read_back(study):
+    _, lines = everything(study)
+    decided = claims.claims_json(type("S", (), {"claims": {"C1": Claim(text="t", notebook="01", missing="m")}}), None)
+    folder = scoreboard.write_scoreboard("made_up", lines, decided)
+    assert json.loads((folder / "scoreboard.json").read_text()) == lines
+    assert json.loads((folder / "claims.json").read_text()) == decided

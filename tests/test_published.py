@@ -1,0 +1,69 @@
+"""What is published agrees with itself: README with results/, verdicts with rows, notebooks with the run."""
+
+import json
+import re
+
+import nbformat
+import pytest
+
+from lib import paths, runs
+from lib.analysis import claims, scoreboard
+from lib.studies import Study, load_study
+from lib.workbook import readme
+
+PUBLISHED = sorted(path.parent for path in paths.RESULTS.glob("*/scoreboard.json"))
+NEEDED = {"held", "not_held", "undecided"}
+
+
+def test_every_generated_number_in_the_readme_equals_the_results():
+    text = (paths.ROOT / "README.md").read_text()
+    assert readme.filled(text) == text, "README.md differs from results/; run `make publish`"
+
+
+def test_an_altered_number_in_the_readme_is_noticed():
+    text = (paths.ROOT / "README.md").read_text()
+    digit = re.search(r"<!-- generated: table -->\n(?:.*\n)*?.*?(\d)\d? %", text)
+    altered = text[: digit.start(1)] + str((int(digit[1]) + 1) % 10) + text[digit.end(1) :]
+    assert readme.filled(altered) != altered
+
+
+@pytest.mark.parametrize("folder", PUBLISHED, ids=lambda folder: folder.name)
+class TestPublishedStudy:
+    def test_verdicts_and_scoreboard_follow_from_the_published_rows(self, folder, monkeypatch):
+        monkeypatch.setattr(paths, "OUT", paths.RESULTS)
+        names = sorted(path.parent.name for path in folder.glob("*/records.jsonl"))
+        summaries = scoreboard.load_summaries(folder.name, names)
+        study = Study.model_validate(summaries[names[0]]["parameters"])
+        evidence = scoreboard.gather(scoreboard.load_records(folder.name, names), summaries)
+        assert claims.claims_json(study, evidence) == json.loads((folder / "claims.json").read_text())
+        findings = [found for claim in study.claims.values() for found in claims.judge_claim(claim, evidence)[1]]
+        again = json.loads(json.dumps(scoreboard.scoreboard(evidence, summaries, findings)))
+        assert again == json.loads((folder / "scoreboard.json").read_text())
+
+    def test_every_claim_has_a_verdict_and_says_why(self, folder):
+        found = json.loads((folder / "claims.json").read_text())
+        assert set(found) == {f"C{number}" for number in range(1, 18)}
+        assert all(claim["verdict"] in NEEDED and claim["evidence"] for claim in found.values())
+
+    def test_the_registration_is_the_one_in_the_study_file(self, folder):
+        study = load_study(folder.name)
+        for path in folder.glob("*/summary.json"):
+            assert Study.model_validate(json.loads(path.read_text())["parameters"]).registration == study.registration
+
+    def test_every_cell_of_the_grid_is_one_row(self, folder):
+        for path in folder.glob("*/records.jsonl"):
+            rows = runs.read_jsonl(path)
+            cells = {(row["condition"], row["seed"], row["question_id"], row["split"]) for row in rows}
+            assert len(cells) == len(rows) > 0
+
+    def test_no_machine_path_or_key_is_published(self, folder):
+        for path in folder.rglob("*.json*"):
+            assert not re.search(r"/root/|/home/|/Users/|sk-ant-", path.read_text()), path
+
+
+@pytest.mark.parametrize("path", sorted(paths.NOTEBOOKS.glob("*.ipynb")), ids=lambda path: path.stem)
+def test_committed_notebooks_are_small_and_name_no_machine(path):
+    text = path.read_text()
+    assert len(text.encode()) < 1_000_000
+    assert not re.search(r"/root/|/home/|/Users/|sk-ant-|papermill", text)
+    assert nbformat.validate(nbformat.reads(text, as_version=4)) is None
