@@ -71,6 +71,8 @@ def execute(study: Study, study_file: Path, notebook: Path) -> float | None:
         "-k",
         "python3",
         "--no-progress-bar",
+        "--log-level",
+        "ERROR",
     ]
     finished = subprocess.run(
         command,

@@ -4,6 +4,7 @@ import json
 import re
 
 from lib import paths, runs
+from lib.studies import load_study
 from lib.workbook.report import HEADLINE_HEADER, headline_rows
 
 RESULTS = paths.RESULTS / "itr"
@@ -44,20 +45,24 @@ def _share(line: dict) -> str:
 
 def answer_block() -> str:
     """The answer in words, from the headline conditions and the verdicts."""
-    lines, claims = _scoreboard(), _claims()
-    shown = {name: _share(lines[f"accuracy/paraphrase/{name}"]) for name in ("base", "lora_raw_20ep", "rag", "hybrid")}
+    lines, claims, recipes = _scoreboard(), _claims(), load_study("itr").recipes
+    base, short, long, rag, hybrid = (
+        _share(lines[f"accuracy/paraphrase/{name}"]) for name in ("base", "lora_raw", "lora_raw_20ep", "rag", "hybrid")
+    )
+    epochs, memorised = recipes["lora_raw"].epochs, recipes["lora_raw_20ep"]
     trained = _share(lines["accuracy/trained/lora_raw_20ep"])
-    counts = {
-        verdict: [n for n, c in claims.items() if c["verdict"] == verdict]
+    named = {
+        verdict: [name for name, claim in claims.items() if claim["verdict"] == verdict]
         for verdict in ("held", "not_held", "undecided")
     }
+    held, failed, open_ = (f"{len(names)} ({', '.join(names) or 'none'})" for names in named.values())
     return (
-        f"On questions worded as nobody trained on, the model alone is right on {shown['base']}, fine-tuned for 20 epochs on "
-        f"{shown['lora_raw_20ep']} (on the very wordings it was trained on: {trained}), with retrieval on {shown['rag']}, and as "
-        f"a hybrid, tuned to read and fed by retrieval, on {shown['hybrid']}. Intervals are 95 %, over facts.\n\n"
-        f"Of the {len(claims)} registered claims, {len(counts['held'])} held ({', '.join(counts['held']) or 'none'}), "
-        f"{len(counts['not_held'])} did not ({', '.join(counts['not_held']) or 'none'}), and {len(counts['undecided'])} are "
-        f"undecided ({', '.join(counts['undecided']) or 'none'}); the [findings](notebooks/08_findings.ipynb) say why."
+        f"Asked in words that nobody trained on, the model alone is right on {base} of the facts; fine-tuned on the FAQ "
+        f"for {epochs} epochs, on {short}. After {memorised.epochs} epochs (on {memorised.facts or 'all'} of the facts) it "
+        f"answers the trained wording on {trained}, and other wordings of the same facts on {long}. With retrieval the "
+        f"untouched model is right on {rag}; a hybrid, tuned on other facts to read passages and fed by retrieval, on "
+        f"{hybrid}. Intervals are 95 %, over facts.\n\nOf {len(claims)} registered claims, held: {held}; not held: {failed}; "
+        f"undecided: {open_}. The [findings](notebooks/08_findings.ipynb) say why, and what the undecided ones need."
     )
 
 

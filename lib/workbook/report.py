@@ -116,12 +116,12 @@ def _inline_svg(text: str) -> str:
 
 HEADLINE = {
     "base": "the model as it is",
-    "lora_raw": "fine-tuned, raw FAQs, 3 epochs",
-    "lora_raw_20ep": "fine-tuned, raw FAQs, 20 epochs",
-    "lora_reformatted": "fine-tuned, uniform answers, 3 epochs",
-    "rag": "retrieval",
-    "rag_gold": "retrieval, were it perfect",
-    "hybrid": "hybrid: tuned to read, fed by retrieval",
+    "lora_raw": "LoRA on the raw FAQs",
+    "lora_raw_20ep": "the same, trained until the wording is memorised",
+    "lora_reformatted": "LoRA on uniform answers",
+    "rag": "the untouched model with retrieved passages",
+    "rag_gold": "the same, the right passage always among them",
+    "hybrid": "tuned to read passages (on other facts), fed by retrieval",
 }
 
 
