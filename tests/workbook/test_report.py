@@ -260,7 +260,7 @@ SCOREBOARD = [
 def test_the_headline_rows_are_the_scoreboard_in_percent():
     assert report.headline_rows({one["id"]: one for one in SCOREBOARD}) == [
         ["base", "the model as it is", "10.0 % (5.0 to 20.4)", "", "40"],
-        ["rag", "retrieval", "60.0 % (50.0 to 70.0)", "25 %", "40"],
+        ["rag", "the untouched model with retrieved passages", "60.0 % (50.0 to 70.0)", "25 %", "40"],
     ]
 
 
