@@ -67,9 +67,12 @@ def answer_block() -> str:
 
 
 def table_block() -> str:
-    """The headline table as Markdown."""
+    """The headline table as Markdown, and the figure."""
     rows = [HEADLINE_HEADER, ["---"] * len(HEADLINE_HEADER), *headline_rows(_scoreboard())]
-    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+    table = "\n".join("| " + " | ".join(row) + " |" for row in rows)
+    return (
+        f"{table}\n\n![Facts answered right in unseen wording, by condition, 95 % intervals](results/itr/headline.svg)"
+    )
 
 
 def claims_block() -> str:

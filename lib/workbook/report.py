@@ -3,6 +3,7 @@
 python -m lib.workbook.report STUDY
 """
 
+import copy
 import html
 import json
 import re
@@ -59,6 +60,11 @@ def write_reports(study: Study) -> Path:
 
 def notebook_html(notebook: nbformat.NotebookNode) -> str:
     """The notebook's body. Markdown outputs and cells are sanitised: text that a model wrote cannot become markup."""
+    notebook = copy.deepcopy(notebook)
+    for cell in notebook.cells:
+        # Progress and library warnings went to the terminal when they mattered; a report holds results.
+        if cell.cell_type == "code":
+            cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
     exporter = HTMLExporter(
         raw_template=TEMPLATE,
         exclude_input_prompt=True,
