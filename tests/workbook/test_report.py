@@ -129,11 +129,17 @@ def test_code_that_holds_markup_is_shown_as_code():
     assert "<script>alert(1)</script>" in Page(body).text
 
 
-@pytest.mark.parametrize("kind", ["stdout", "stderr", "plain", "markdown", "raw html", "data frame"])
+@pytest.mark.parametrize("kind", ["stdout", "plain", "markdown", "raw html", "data frame"])
 def test_what_the_model_wrote_is_still_there_to_read(kind):
     text = Page(report.notebook_html(notebook(EVERY_KIND[kind]))).text
     assert "alert(1)" in text
     assert "<script>" in text
+
+
+def test_progress_and_warnings_stay_out_of_the_report_and_in_the_notebook():
+    made = notebook(EVERY_KIND["stderr"])
+    assert "alert(1)" not in Page(report.notebook_html(made)).text
+    assert [output.name for cell in made.cells if cell.cell_type == "code" for output in cell.outputs] == ["stderr"]
 
 
 def test_the_words_of_a_removed_link_stay():
