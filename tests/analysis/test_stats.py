@@ -118,7 +118,10 @@ def test_more_seeds_with_the_same_results_narrow_nothing():
 def test_identical_sides_differ_by_nothing():
     rows = side([0, 1, 1, 0, 1])
     found = stats.paired_difference(rows, rows)
-    assert found == (0, 0, 0, 0, 0, 5, 0, 0, 1)
+    # no discordant fact: b' = c' = 1/2, n' = 7, so the interval is +- 1.96 * sqrt(1) / 7 and never of width 0
+    assert (found.value, found.n, found.a_only, found.b_only, found.p) == (0, 5, 0, 0, 1)
+    assert (found.low, found.high) == pytest.approx((-0.27999, 0.27999), abs=1e-5)
+    assert (found.low90, found.high90) == pytest.approx((-0.23498, 0.23498), abs=1e-5)
 
 
 def test_a_paired_difference_by_hand():
@@ -131,7 +134,8 @@ def test_a_paired_difference_by_hand():
 
 def test_opposite_seeds_cancel_within_their_fact():
     found = stats.paired_difference(answers({"a": [1, 0], "b": [0, 1]}), answers({"a": [0], "b": [0]}))
-    assert (found.value, found.low, found.high) == (0.5, 0.5, 0.5)
+    # b' = 1 + 1/2, c' = 1/2, n' = 4: 1/4 +- 1.96 * sqrt(2 - 1/4) / 4 = -0.398 .. 0.898; the bootstrap alone has width 0
+    assert (found.value, found.low, found.high) == pytest.approx((0.5, -0.3982, 0.8982), abs=1e-4)
     assert (found.a_only, found.b_only) == (1, 0)  # of the first seed, only fact a
 
 
@@ -186,6 +190,11 @@ def test_a_shift_of_one_side_shifts_the_whole_interval():
     after = stats.paired_difference(latency_a.assign(correct=latency_a.correct + 100), latency_b)
     for name in ("value", "low", "high", "low90", "high90"):
         assert getattr(after, name) == pytest.approx(getattr(before, name) + 100)
+
+
+def test_many_facts_that_agree_leave_a_narrow_interval_and_few_a_wide_one():
+    widths = [stats.paired_difference(side([0] * n), side([0] * n)).high for n in (8, 58, 317)]
+    assert widths == pytest.approx([1.96 / 10, 1.96 / 60, 1.96 / 319], rel=1e-3)
 
 
 def test_a_shift_of_both_sides_changes_nothing():
