@@ -38,7 +38,7 @@ check-data: setup  ## check a corpus: make check-data DATA=data/itr
 plan: setup  ## forecast tokens, minutes and memory of a study before anything is spent
 	$(BIN)/python -m lib.workbook.plan $(STUDY)
 
-quick: setup  ## the whole story on a few facts (about 10 minutes on two cores)
+quick: setup  ## the whole story on a few facts, to see it work
 	$(BIN)/python -m lib.workbook.execute quick
 
 reproduce: setup  ## run a study: make reproduce STUDY=studies/itr.yaml (the default study)

@@ -14,10 +14,10 @@ def claude_client(study: Study) -> claude.Client | None:
 
 
 def claude_answers(study: Study, client: claude.Client, questions: Sequence[Question]) -> list[Answer]:
-    """Closed-book answers by Claude, as rows of the condition `claude`. A refused answer is empty text, hence NOT_ATTEMPTED."""
+    """Closed-book answers by Claude, as rows of the condition `claude`; one that could not be had is marked as failed."""
     texts = client.answer([question.text for question in questions])
     run = runs.content_hash([study.claude.answer_model, [question.text for question in questions]])
     return [
-        Answer(question.id, "claude", 0, text or "", (), 0, 0, None, run)
+        Answer(question.id, "claude", 0, text or "", (), 0, 0, None, run, failed=text is None)
         for question, text in zip(questions, texts, strict=True)
     ]

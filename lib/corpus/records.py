@@ -111,7 +111,7 @@ class Answer:
 
     `choice_scores` (probe `choice` only) holds the log-likelihood per character of each choice, in the order of
     `Question.choices`. `latency_ms` is None unless the question was asked alone, uncached. `run` hashes everything the
-    text depends on.
+    text depends on. `failed` says that no answer could be had at all.
     """
 
     question_id: str
@@ -124,3 +124,4 @@ class Answer:
     latency_ms: float | None
     run: str
     choice_scores: tuple[float, ...] = ()
+    failed: bool = False

@@ -23,7 +23,9 @@ def judge_answer(corpus: Corpus, study: Study, answer: Answer) -> dict:
     """One row. `style` and `json_valid` say whether the answer keeps the uniform style, and is the JSON asked for."""
     question = corpus.question[answer.question_id]
     parsed = parse_json_answer(answer.text)
-    if question.probe == "choice":
+    if answer.failed:
+        verdict, judge = Grade(Verdict.JUDGE_FAILED, Verdict.JUDGE_FAILED, "no answer could be had"), "none"
+    elif question.probe == "choice":
         verdict, judge = _by_likelihood(answer), "likelihood"
     else:
         condition = study.conditions.get(answer.condition)  # None for the reference row of Claude

@@ -1,6 +1,7 @@
 """From an answer to its row: which judge is asked, what it is shown, and that nothing of the answer is lost."""
 
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -193,3 +194,10 @@ def test_a_second_opinion_is_asked_only_of_words_that_have_a_reference():
         }
     ]
     assert [tuple(item) for item in client.items] == [("How much may be deducted?", "75000 INR", "Rs 50,000")]
+
+
+def test_an_answer_that_could_not_be_had_is_neither_wrong_nor_an_abstention():
+    failed = replace(answer(""), failed=True)
+    found = judge_answers(CORPUS, STUDY, [failed])[0]
+    assert (found["verdict"], found["verdict_relaxed"]) == ("JUDGE_FAILED", "JUDGE_FAILED")
+    assert judge_answers(CORPUS, STUDY, [answer("")])[0]["verdict"] == "NOT_ATTEMPTED"
