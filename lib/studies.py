@@ -158,6 +158,22 @@ class Claude(Schema):
     max_usd: float = Field(1.0, gt=0)
 
 
+class Decision(Schema):
+    """Who asks, and what they need: the inputs of the advice (see `lib.analysis.decision`).
+
+    approaches: the condition that stands for each way. Shares lie in 0 to 1; money is USD of machine time.
+    """
+
+    approaches: dict[Literal["neither", "fine_tuning", "retrieval", "both"], Name] = Field(min_length=2)
+    least_accuracy: float = Field(ge=0, le=1)
+    least_style: float = Field(ge=0, le=1)
+    most_latency_ms: float = Field(gt=0)
+    answers_per_month: float = Field(ge=0)
+    updates_per_month: float = Field(ge=0)
+    usd_per_machine_hour: float = Field(gt=0)
+    most_usd_per_month: float = Field(gt=0)
+
+
 class Study(Schema):
     """A whole study file."""
 
@@ -173,6 +189,7 @@ class Study(Schema):
     grids: dict[str, tuple[Block, ...]]
     hybrid_candidates: tuple[Name, ...] = Field(min_length=1)
     claims: dict[str, Claim]
+    decision: Decision
     claude: Claude | None = None
     latency_questions: int = Field(8, ge=1)
 
@@ -199,6 +216,7 @@ class Study(Schema):
             for j, name in enumerate(block.conditions)
         ]
         named += [(("hybrid_candidates", i), name) for i, name in enumerate(self.hybrid_candidates)]
+        named += [(("decision", "approaches", way), name) for way, name in self.decision.approaches.items()]
         for location, name in named:
             if name is not None and name not in known:
                 raise Misplaced(location, name, f"condition {name!r} not one of {sorted(known)}")
@@ -206,9 +224,9 @@ class Study(Schema):
 
     @property
     def registration(self) -> str:
-        """The hash of what is registered: claims, conditions, grids and recipes."""
+        """The hash of what is registered: claims, conditions, the decision's needs, grids and recipes."""
         fields = self.model_dump(mode="json")
-        return runs.content_hash({key: fields[key] for key in ("claims", "conditions", "grids", "recipes")})
+        return runs.content_hash({key: fields[key] for key in ("claims", "conditions", "decision", "grids", "recipes")})
 
 
 def load_study(name: str) -> Study:

@@ -134,5 +134,15 @@ def tiny_study(tiny_model):
             },
             "hybrid_candidates": ["rag"],
             "claims": {},
+            "decision": {
+                "approaches": {"neither": "base", "fine_tuning": "lora", "retrieval": "rag"},
+                "least_accuracy": 0.5,
+                "least_style": 0.0,
+                "most_latency_ms": 1000,
+                "answers_per_month": 1000,
+                "updates_per_month": 1,
+                "usd_per_machine_hour": 3.6,
+                "most_usd_per_month": 10,
+            },
         }
     )

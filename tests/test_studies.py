@@ -47,6 +47,16 @@ claims:
     text: Two.
     notebook: 02_second
     missing: nobody has measured it
+
+decision:
+  approaches: {neither: base, both: both}
+  least_accuracy: 0.8
+  least_style: 0.0
+  most_latency_ms: 500
+  answers_per_month: 10
+  updates_per_month: 1
+  usd_per_machine_hour: 0.05
+  most_usd_per_month: 10
 """
 
 # What is written wrongly: the old text, the new text, and what the message must say besides file and line.
@@ -72,6 +82,13 @@ FAULTS = {
         "method: full,",
         "method: full, rank: 8,",
         ["recipes.full:", "rank and alpha belong to method"],
+    ),
+    "unknown way": ("neither: base", "nether: base", ["decision.approaches.nether", "'neither', 'fine_tuning'"]),
+    "unknown to the decision": ("neither: base", "neither: bass", ["decision.approaches.neither", "'bass' not one of"]),
+    "a share over one": (
+        "least_accuracy: 0.8",
+        "least_accuracy: 80",
+        ["decision.least_accuracy", "equal to 1", "got 80"],
     ),
     "unknown to a claim": (
         "b: floor, probe",
@@ -162,6 +179,7 @@ def registration(folder, *changes):
         ("margin: 0.05", "margin: 0.06"),
         ("direction: differs", "direction: greater"),
         ("epochs: 20", "epochs: 21"),
+        ("least_accuracy: 0.8", "least_accuracy: 0.9"),
         ("instruction: reworded", "instruction: neutral"),
         ("facts: 32}", "facts: 33}"),
         ("seeds: [0, 1]", "seeds: [0, 2]"),

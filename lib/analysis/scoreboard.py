@@ -58,7 +58,7 @@ def scoreboard(evidence: Evidence, summaries: dict[str, dict], findings: list[Fi
     """Every line of scoreboard.json. An id never occurs twice."""
     table = evidence.table
     lines = [*_accuracies(table), *_styles(table), *_kept(table), *_hallucination(table), *_costs(table, evidence)]
-    lines += [*_deltas(findings), *_union(table), *_from_summaries(summaries)]
+    lines += [*_deltas(findings), *_union(table), *_training(summaries), *_from_summaries(summaries)]
     lines = list({line["id"]: line for line in reversed(lines)}.values())[::-1]
     return lines
 
@@ -134,6 +134,16 @@ def discordance(table: pd.DataFrame, tuned: str, retrieved: str) -> pd.Series:
     a, b = sides[0].align(sides[1], join="inner")
     parts = {"both": a & b, f"only {tuned}": a & ~b, f"only {retrieved}": ~a & b, "neither": ~a & ~b}
     return pd.Series({name: int(rows.sum()) for name, rows in parts.items()})
+
+
+def _training(summaries: dict[str, dict]):
+    """Seconds that training took, as the mean over seeds; a notebook that found the weights in the cache says the same."""
+    for notebook, summary in summaries.items():
+        ledger = pd.DataFrame([line for line in summary["ledger"] if line["probe"] == "training"])
+        for condition, runs_of_it in ledger.groupby("condition") if len(ledger) else ():
+            mean = float(runs_of_it.seconds.mean())
+            name = f"cost/train_seconds/{condition}"
+            yield score(name, None, value=mean, n=len(runs_of_it), unit="s", notebook=notebook)
 
 
 def _from_summaries(summaries: dict[str, dict]):

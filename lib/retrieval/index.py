@@ -1,7 +1,9 @@
 """The passage index: LanceDB on disk, with dense vectors and BM25 over the same rows."""
 
+import json
 import os
 import shutil
+import time
 from pathlib import Path
 
 import lancedb
@@ -22,7 +24,10 @@ STOP_WORDS += ["that", "the", "their", "then", "there", "these", "they", "this",
 
 
 class Index:
-    """Passages that can be searched. Exact search: no approximate index is built at this size, so results repeat."""
+    """Passages that can be searched. Exact search: no approximate index is built at this size, so results repeat.
+
+    `seconds` is what embedding and indexing all passages took when it was done.
+    """
 
     def __init__(self, passages: list[Passage], *, embedder: str):
         self.passages = {passage.id: passage for passage in passages}
@@ -32,10 +37,12 @@ class Index:
         with runs.locked(folder):
             if not (folder / "built").exists():
                 self._build(folder)
+            self.seconds = json.loads((folder / "built" / "seconds.json").read_text())
             self.table = lancedb.connect(folder / "built").open_table("passages")
 
     def _build(self, folder: Path) -> None:
         """Build beside and rename, so that an interrupted build is never opened."""
+        start = time.perf_counter()
         texts = [passage.titled for passage in self.passages.values()]
         vectors = pa.array(self.encode(texts).ravel(), type=pa.float32())
         dimension = self.encoder.get_embedding_dimension()
@@ -49,6 +56,7 @@ class Index:
         stop = {"remove_stop_words": True, "custom_stop_words": STOP_WORDS}
         table.create_index("text", config=FTS(with_position=False, stem=True, **stop))
         table.tags.create("built", table.version)
+        runs.write_json(folder / "building" / "seconds.json", round(time.perf_counter() - start, 2))
         os.rename(folder / "building", folder / "built")
 
     def encode(self, texts: list[str]) -> np.ndarray:

@@ -4,8 +4,9 @@ import json
 import re
 
 from lib import paths, runs
+from lib.analysis import decision
 from lib.studies import load_study
-from lib.workbook.report import HEADLINE_HEADER, headline_rows
+from lib.workbook.report import FLIPS_HEADER, HEADLINE_HEADER, headline_rows
 
 RESULTS = paths.RESULTS / "itr"
 
@@ -68,8 +69,7 @@ def answer_block() -> str:
 
 def table_block() -> str:
     """The headline table as Markdown, and the figure."""
-    rows = [HEADLINE_HEADER, ["---"] * len(HEADLINE_HEADER), *headline_rows(_scoreboard())]
-    table = "\n".join("| " + " | ".join(row) + " |" for row in rows)
+    table = _markdown_table(HEADLINE_HEADER, headline_rows(_scoreboard()))
     return (
         f"{table}\n\n![Facts answered right in unseen wording, by condition, 95 % intervals](results/itr/headline.svg)"
     )
@@ -77,22 +77,43 @@ def table_block() -> str:
 
 def claims_block() -> str:
     """Every claim with its verdict as a Markdown table."""
-    rows = [["", "claim", "verdict"], ["---"] * 3]
-    rows += [[name, claim["claim"], claim["verdict"].replace("_", " ")] for name, claim in _claims().items()]
-    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+    rows = [[name, claim["claim"], claim["verdict"].replace("_", " ")] for name, claim in _claims().items()]
+    return _markdown_table(["", "claim", "verdict"], rows)
+
+
+def decision_block() -> str:
+    """The advice, what it rests on and where it would flip."""
+    study = load_study("itr")
+    approaches, needs = decision.measured(study, _scoreboard()), study.decision
+    card = _markdown_table(decision.CARD_HEADER, decision.card_rows(approaches, needs))
+    return (
+        f"**{decision.sentence(approaches, needs)}**\n\n{card}\n\n"
+        f"{_markdown_table(FLIPS_HEADER, decision.flips(approaches, needs))}"
+    )
+
+
+def _markdown_table(header: list[str], rows: list[list[str]]) -> str:
+    return "\n".join("| " + " | ".join(row) + " |" for row in [header, ["---"] * len(header), *rows])
 
 
 def times_block() -> str:
     """Minutes of each notebook in the published run, and its device."""
     summaries = [json.loads(path.read_text()) for path in sorted(RESULTS.glob("*/summary.json"))]
-    rows = [["notebook", "minutes computed", "rows", "peak memory, GiB"], ["---"] * 4]
+    rows = []
     for summary in summaries:
         minutes = summary["computed_seconds"] / 60
         rows.append([summary["notebook"], f"{minutes:.0f}", str(summary["n"]), f"{summary['peak_memory_gib']:.1f}"])
-    return "\n".join("| " + " | ".join(row) + " |" for row in rows) + f"\n\nDevice: {summaries[0]['device']}."
+    table = _markdown_table(["notebook", "minutes computed", "rows", "peak memory, GiB"], rows)
+    return f"{table}\n\nDevice: {summaries[0]['device']}."
 
 
-BLOCKS = {"answer": answer_block, "table": table_block, "claims": claims_block, "times": times_block}
+BLOCKS = {
+    "answer": answer_block,
+    "table": table_block,
+    "claims": claims_block,
+    "decision": decision_block,
+    "times": times_block,
+}
 
 if __name__ == "__main__":
     write()

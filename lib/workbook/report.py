@@ -15,6 +15,7 @@ import nbformat
 from nbconvert import HTMLExporter
 
 from lib import paths, runs
+from lib.analysis import decision
 from lib.studies import Study, load_study
 
 STYLE = (Path(__file__).parent / "report.css").read_text(encoding="utf-8")
@@ -104,14 +105,15 @@ def page(title: str, body: str) -> str:
 
 
 def index_body(study: Study, reports: list[str], folder: Path) -> str:
-    """Headline table, one figure, the claims, and links to all reports."""
+    """The decision, headline table, one figure, the claims, and links to all reports."""
     claims = json.loads((folder / "claims.json").read_text())
     lines = {line["id"]: line for line in json.loads((folder / "scoreboard.json").read_text())}
     links = "".join(f'<li><a href="{name}.html">{html.escape(name.replace("_", " "))}</a></li>' for name in reports)
     figure = (folder / "headline.svg").read_text() if (folder / "headline.svg").exists() else ""
     return (
         f"<h1>Fine-tune, retrieve, or both?</h1><p>Study <b>{html.escape(study.name)}</b>: {html.escape(study.title)}. "
-        f"Registration {study.registration}.</p>{headline_html(lines)}<figure>{_inline_svg(figure)}</figure>"
+        f"Registration {study.registration}.</p>{decision_html(study, lines)}<h2>What was measured</h2>{headline_html(lines)}"
+        f"<figure>{_inline_svg(figure)}</figure>"
         f"<h2>The claims</h2>{claims_html(claims)}<h2>Reports</h2><ul>{links}</ul>"
     )
 
@@ -148,6 +150,20 @@ HEADLINE_HEADER = ["condition", "what it is", "right on unseen wordings (95 % in
 def headline_html(lines: dict[str, dict]) -> str:
     """The headline table as HTML."""
     return table_html(HEADLINE_HEADER, headline_rows(lines))
+
+
+FLIPS_HEADER = ["need", "stated", "advice over all its values, the other needs as stated"]
+
+
+def decision_html(study: Study, lines: dict[str, dict]) -> str:
+    """The advice, what it rests on, and where it would flip, as HTML."""
+    approaches, needs = decision.measured(study, lines), study.decision
+    return (
+        f"<h2>The decision</h2><p><b>{html.escape(decision.sentence(approaches, needs))}</b> The needs are an example in the "
+        f"study file; put your own there.</p>{table_html(decision.CARD_HEADER, decision.card_rows(approaches, needs))}"
+        f"<details><summary>where the advice flips</summary>{table_html(FLIPS_HEADER, decision.flips(approaches, needs))}"
+        "</details>"
+    )
 
 
 def claims_html(claims: dict[str, dict]) -> str:

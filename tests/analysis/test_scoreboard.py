@@ -42,11 +42,11 @@ def rows(condition, right, *, facts=FACTS, probe="paraphrase", seed=0, **changes
     ]
 
 
-def save(name, records, **metrics) -> None:
+def save(name, records, ledger=(), **metrics) -> None:
     folder = paths.OUT / "made_up" / name
     folder.mkdir(parents=True)
     (folder / "records.jsonl").write_text("".join(json.dumps(row) + "\n" for row in records), encoding="utf-8")
-    (folder / "summary.json").write_text(json.dumps({"metrics": metrics}), encoding="utf-8")
+    (folder / "summary.json").write_text(json.dumps({"metrics": metrics, "ledger": [*ledger]}), encoding="utf-8")
 
 
 @pytest.fixture
@@ -67,6 +67,11 @@ def study():
             *screen,
             *asked["base"],
             *asked["noise_floor"],
+        ],
+        ledger=[
+            {"condition": "lora_raw_20ep", "seed": 0, "probe": "training", "seconds": 100.0},
+            {"condition": "lora_raw_20ep", "seed": 1, "probe": "training", "seconds": 140.0},
+            {"condition": "lora_raw_20ep", "seed": 0, "probe": "trained", "seconds": 7.0},
         ],
         loss={"lora_raw_20ep": [0.5, 0.7]},
     )
@@ -183,6 +188,8 @@ def test_costs_losses_and_measured_lines_by_hand(study):
     assert (lines["cost/latency_ms/rag"]["value"], lines["cost/latency_ms/rag"]["n"]) == (30, 3)
     assert lines["loss/lora_raw_20ep"]["value"] == pytest.approx(0.6)
     assert lines["loss/lora_raw_20ep"]["low"] is None
+    seconds = lines["cost/train_seconds/lora_raw_20ep"]
+    assert (seconds["value"], seconds["n"], seconds["notebook"]) == (120, 2, "02_one")
     assert lines["retrieval/recall@5/bm25"]["notebook"] == "05_two"
 
 

@@ -11,6 +11,7 @@ import pytest
 from nbformat import v4
 
 from lib import paths
+from lib.studies import Decision
 from lib.workbook import report
 
 HOSTILE = (
@@ -259,13 +260,17 @@ SCOREBOARD = [
     line("accuracy/paraphrase/base", 0.1, 0.05, 0.204),
     line("accuracy/paraphrase/rag", 0.6, 0.5, 0.7),
     line("style/rag", 0.25, 0.1, 0.4),
+    line("style/base", 0.0, 0.0, 0.1),
+    line("cost/latency_ms/base", 500, None, None),
+    line("cost/latency_ms/rag", 1500, None, None),
+    line("cost/index_seconds", 12, None, None),
     line("accuracy/trained/lora_raw", 0.9, 0.8, 1),
 ]
 
 
 def test_the_headline_rows_are_the_scoreboard_in_percent():
     assert report.headline_rows({one["id"]: one for one in SCOREBOARD}) == [
-        ["base", "the model as it is", "10.0 % (5.0 to 20.4)", "", "40"],
+        ["base", "the model as it is", "10.0 % (5.0 to 20.4)", "0 %", "40"],
         ["rag", "the untouched model with retrieved passages", "60.0 % (50.0 to 70.0)", "25 %", "40"],
     ]
 
@@ -285,7 +290,26 @@ def out(tmp_path, monkeypatch):
     return folder
 
 
-STUDY = SimpleNamespace(name="made_up", title=f"Made up {HOSTILE}", registration="0123abcd")
+STUDY = SimpleNamespace(
+    name="made_up",
+    title=f"Made up {HOSTILE}",
+    registration="0123abcd",
+    conditions={
+        name: SimpleNamespace(weights="base", context=c) for name, c in (("base", "none"), ("rag", "retrieved"))
+    },
+    recipes={},
+    hybrid_candidates=("rag",),
+    decision=Decision(
+        approaches={"neither": "base", "retrieval": "rag"},
+        least_accuracy=0.4,
+        least_style=0.0,
+        most_latency_ms=2000,
+        answers_per_month=1000,
+        updates_per_month=1,
+        usd_per_machine_hour=3.6,
+        most_usd_per_month=10,
+    ),
+)
 
 
 def test_the_reports_are_written_whole_and_inert(out):
@@ -309,6 +333,7 @@ def test_the_index_has_headline_figure_claims_and_links_and_nothing_active(out):
     assert [a["href"] for tag, a in page.tags if tag == "a"] == ["01_first.html"]
     assert "0123abcd" in page.text
     assert "10.0 % (5.0 to 20.4)" in page.text
+    assert "Advice: retrieval." in page.text
     assert "<?xml" not in markup
 
 

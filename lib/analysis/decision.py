@@ -1,0 +1,233 @@
+"""What to do: fine-tune, retrieve, both or neither, from measured numbers and the needs that a study file states.
+
+Four rules, each a line that a reader can dispute. An approach meets a need, fails it, or its interval leaves that open:
+
+    facts     accuracy on unseen wordings   interval above the need: met; below it: failed; around it: open
+    style     share in the uniform style    likewise
+    latency   median, one question at a time, at most the bound
+    cost      USD a month = (answers * latency + updates * seconds to update) / 3600 * USD an hour, at most the budget
+
+Of the approaches that meet all four the cheapest is advised, unless the interval of a dearer one's accuracy lies wholly
+above the cheapest's. When none meets all but one is open, the evidence is not enough; when all fail, none suffices.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from lib.analysis.stats import Estimate
+from lib.studies import Decision, Study
+
+OPEN, NONE = "not enough evidence", "none suffices"
+WORDS = {
+    "neither": "neither: the model as it is",
+    "fine_tuning": "fine-tuning",
+    "retrieval": "retrieval",
+    "both": "both",
+}
+# The needs that can be moved to see where the advice flips, and the largest value that makes sense (None: no end).
+MOVABLE = {
+    "least_accuracy": 1.0,
+    "least_style": 1.0,
+    "most_latency_ms": None,
+    "answers_per_month": None,
+    "updates_per_month": None,
+}
+
+
+class Approach(NamedTuple):
+    """One of the four ways, as it was measured. update_seconds: machine time until a changed fact is in."""
+
+    name: str
+    condition: str
+    accuracy: Estimate
+    style: Estimate
+    latency_ms: float
+    update_seconds: float
+
+
+class Advice(NamedTuple):
+    """What is advised (a key of WORDS, OPEN or NONE), and how every approach stands to every need: met, failed or open."""
+
+    choice: str
+    standing: dict[str, dict[str, str]]
+
+
+def measured(study: Study, lines: Mapping[str, dict]) -> list[Approach]:
+    """The study's approaches from its scoreboard. Raises ValueError naming the scoreboard line that is missing.
+
+    An approach that retrieves is current when the documents are indexed again; one that was only tuned, when it is tuned
+    again. A model that is neither has no way to learn of a change, which costs nothing and brings nothing.
+    """
+    approaches = []
+    for name, condition in study.decision.approaches.items():
+        settings = study.conditions[study.hybrid_candidates[0] if condition == "hybrid" else condition]
+        update = 0.0
+        if settings.context != "none":
+            update = _line(lines, "cost/index_seconds")["value"]
+        elif settings.weights in study.recipes:
+            update = _line(lines, f"cost/train_seconds/{settings.weights}")["value"]
+        accuracy, style = (
+            Estimate(*(_line(lines, f"{kind}/{condition}")[key] for key in Estimate._fields))
+            for kind in ("accuracy/paraphrase", "style")
+        )
+        latency = _line(lines, f"cost/latency_ms/{condition}")["value"]
+        approaches.append(Approach(name, condition, accuracy, style, latency, update))
+    return approaches
+
+
+def _line(lines: Mapping[str, dict], name: str) -> dict:
+    if name not in lines:
+        raise ValueError(
+            f"the decision needs scoreboard line {name!r}, which no notebook measured; "
+            "let its grid and its latencies cover every condition under `decision.approaches`"
+        )
+    return lines[name]
+
+
+def usd_per_1000_answers(approach: Approach, needs: Decision) -> float:
+    """Machine time of 1,000 answers given one at a time, in USD: the upper end, since batches cost less."""
+    return approach.latency_ms / 3600 * needs.usd_per_machine_hour
+
+
+def usd_per_update(approach: Approach, needs: Decision) -> float:
+    """Machine time until one changed fact is in, in USD."""
+    return approach.update_seconds / 3600 * needs.usd_per_machine_hour
+
+
+def usd_per_month(approach: Approach, needs: Decision) -> float:
+    """Answers and updates of a month, in USD."""
+    answers = needs.answers_per_month / 1000 * usd_per_1000_answers(approach, needs)
+    return answers + needs.updates_per_month * usd_per_update(approach, needs)
+
+
+def advise(approaches: Sequence[Approach], needs: Decision) -> Advice:
+    """The advice by the rules above."""
+    standing = {approach.name: _standing(approach, needs) for approach in approaches}
+    cheapest_first = sorted(approaches, key=lambda approach: usd_per_month(approach, needs))
+    meeting = [approach for approach in cheapest_first if set(standing[approach.name].values()) == {"met"}]
+    if not meeting:
+        is_open = any("failed" not in stands.values() for stands in standing.values())
+        return Advice(OPEN if is_open else NONE, standing)
+    choice = meeting[0]
+    for dearer in meeting[1:]:
+        if dearer.accuracy.low > choice.accuracy.high:
+            choice = dearer
+    return Advice(choice.name, standing)
+
+
+def _standing(approach: Approach, needs: Decision) -> dict[str, str]:
+    return {
+        "facts": _share(approach.accuracy, needs.least_accuracy),
+        "style": _share(approach.style, needs.least_style),
+        "latency": "met" if approach.latency_ms <= needs.most_latency_ms else "failed",
+        "cost": "met" if usd_per_month(approach, needs) <= needs.most_usd_per_month else "failed",
+    }
+
+
+def _share(share: Estimate, least: float) -> str:
+    return "met" if share.low >= least else "failed" if share.high < least else "open"
+
+
+def ranges(approaches: Sequence[Approach], needs: Decision, need: str) -> list[tuple[float, float | None, str]]:
+    """(from, to, advice) for every value of one need, the others as stated; `to` is None where there is no end.
+
+    The advice is constant between the values at which a rule changes sides, so one look into each gap tells all.
+    """
+    end = MOVABLE[need]
+    edges = sorted(
+        {0.0, *(edge for edge in _edges(approaches, needs, need) if edge > 0 and (end is None or edge < end))}
+    )
+    found: list[tuple[float, float | None, str]] = []
+    for low, high in zip(edges, [*edges[1:], end], strict=True):
+        inside = (low + high) / 2 if high is not None else 2 * low + 1
+        choice = advise(approaches, needs.model_copy(update={need: inside})).choice
+        if found and found[-1][2] == choice:
+            low = found.pop()[0]
+        found.append((low, high, choice))
+    return found
+
+
+def _edges(approaches: Sequence[Approach], needs: Decision, need: str) -> list[float]:
+    if need == "least_accuracy":
+        return [edge for approach in approaches for edge in (approach.accuracy.low, approach.accuracy.high)]
+    if need == "least_style":
+        return [edge for approach in approaches for edge in (approach.style.low, approach.style.high)]
+    if need == "most_latency_ms":
+        return [approach.latency_ms for approach in approaches]
+    # Cost is a straight line in either volume: it meets the budget once, and every other approach's line once.
+    at_zero = needs.model_copy(update={need: 0.0})
+    at_one = needs.model_copy(update={need: 1.0})
+    fixed = [usd_per_month(approach, at_zero) for approach in approaches]
+    slope = [usd_per_month(approach, at_one) - start for approach, start in zip(approaches, fixed, strict=True)]
+    lines = [*zip(fixed, slope, strict=True), (needs.most_usd_per_month, 0.0)]
+    return [(f - g) / (t - s) for f, s in lines for g, t in lines if t != s]
+
+
+def break_even_updates(tuned: Approach, retrieved: Approach, needs: Decision) -> float | None:
+    """Updates a month above which retrieval is the cheaper of two; None when one is the cheaper at any number.
+
+    (answers / 1000 * difference per 1,000 answers) / (difference per update).
+    """
+    per_update = usd_per_update(tuned, needs) - usd_per_update(retrieved, needs)
+    per_1000 = usd_per_1000_answers(retrieved, needs) - usd_per_1000_answers(tuned, needs)
+    if per_update * per_1000 <= 0:
+        return None
+    return needs.answers_per_month / 1000 * per_1000 / per_update
+
+
+CARD_HEADER = ["approach", "condition", "facts right", "in style", "latency", "USD per 1,000 answers", "USD per update"]
+CARD_HEADER += ["USD a month", "facts", "style", "latency", "cost"]
+
+
+def card_rows(approaches: Sequence[Approach], needs: Decision) -> list[list[str]]:
+    """The card's table: what was measured of each approach, and how it stands to each need."""
+    standing = advise(approaches, needs).standing
+    return [
+        [
+            WORDS[approach.name],
+            approach.condition,
+            _interval(approach.accuracy),
+            _interval(approach.style),
+            f"{approach.latency_ms:.0f} ms",
+            f"{usd_per_1000_answers(approach, needs):.3f}",
+            f"{usd_per_update(approach, needs):.4f}",
+            f"{usd_per_month(approach, needs):.2f}",
+            *standing[approach.name].values(),
+        ]
+        for approach in approaches
+    ]
+
+
+def flips(approaches: Sequence[Approach], needs: Decision) -> list[list[str]]:
+    """For each need that can be moved: its stated value, and the advice over all its values, in words."""
+    return [
+        [need.replace("_", " "), _value(need, getattr(needs, need)), "; ".join(_range(need, *part) for part in parts)]
+        for need in MOVABLE
+        for parts in [ranges(approaches, needs, need)]
+    ]
+
+
+def sentence(approaches: Sequence[Approach], needs: Decision) -> str:
+    """The advice in one or two sentences, with the needs that it answers."""
+    choice = advise(approaches, needs).choice
+    wanted = (
+        f"at least {100 * needs.least_accuracy:.0f} % of facts right and {100 * needs.least_style:.0f} % of answers in the "
+        f"uniform style, within {needs.most_latency_ms:,.0f} ms, {needs.answers_per_month:,.0f} answers and "
+        f"{needs.updates_per_month:,.0f} updates a month for at most {needs.most_usd_per_month:,.0f} USD"
+    )
+    return f"Advice: {WORDS.get(choice, choice)}. The needs: {wanted}."
+
+
+def _interval(share: Estimate) -> str:
+    return f"{100 * share.value:.0f} % ({100 * share.low:.0f} to {100 * share.high:.0f})"
+
+
+def _value(need: str, value: float) -> str:
+    if need.startswith("least"):
+        return f"{100 * value:.0f} %"
+    return f"{value:,.0f}" + (" ms" if need.endswith("_ms") else "")
+
+
+def _range(need: str, low: float, high: float | None, choice: str) -> str:
+    bounds = f"from {_value(need, low)}" if high is None else f"{_value(need, low)} to {_value(need, high)}"
+    return f"{bounds}: {WORDS.get(choice, choice)}"
