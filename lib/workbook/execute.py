@@ -29,12 +29,17 @@ def notebooks_of(study: Study) -> list[Path]:
     return named
 
 
-def inputs_hash(study_file: Path, corpus_folder: str, notebook: Path) -> str:
-    """A hash of all that a notebook's run depends on: its cells, lib/, the study and the corpus. Outputs do not count."""
+def inputs_hash(study: Study, notebook: Path) -> str:
+    """A hash of all that a notebook's run depends on: its cells, lib/, the study with what it extends, the data.
+
+    Outputs and comments do not count.
+    """
     cells = [cell.source for cell in nbformat.read(notebook, as_version=4).cells]
-    files = [*sorted((paths.ROOT / "lib").rglob("*.py")), study_file]
-    files += [path for path in sorted((paths.ROOT / corpus_folder).rglob("*")) if path.is_file()]
-    return runs.content_hash([cells, [path.read_text(encoding="utf-8") for path in files], runs.versions()])
+    files = sorted((paths.ROOT / "lib").rglob("*.py"))
+    for folder in (paths.ROOT / study.corpus.folder, paths.DATA / "judge"):
+        files += [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    texts = [path.read_text(encoding="utf-8") for path in files]
+    return runs.content_hash([cells, texts, study.model_dump(mode="json"), runs.versions()])
 
 
 def execute(study: Study, study_file: Path, notebook: Path) -> float | None:
@@ -44,7 +49,7 @@ def execute(study: Study, study_file: Path, notebook: Path) -> float | None:
     """
     target = paths.OUT / study.name / "notebooks" / notebook.name
     stamp = target.with_suffix(".json")
-    key = inputs_hash(study_file, study.corpus.folder, notebook)
+    key = inputs_hash(study, notebook)
     if target.exists() and stamp.exists() and key in stamp.read_text():
         return None
     target.parent.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,158 @@
+"""The judge beside a reader: by hand, at both ends, and against simulated judges of known error."""
+
+import json
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import cohen_kappa_score
+
+from lib import paths, runs
+from lib.judging import calibration
+from lib.judging.calibration import agreement, corrected, draw, half, judge_card, load_labels
+
+C, W, N = "CORRECT", "INCORRECT", "NOT_ATTEMPTED"
+
+
+def compare(labels, verdicts, weights=None):
+    return agreement(labels, verdicts, weights=weights or [1] * len(labels), units=[str(i) for i in range(len(labels))])
+
+
+def test_kappa_sensitivity_and_specificity_by_hand():
+    # 10 answers: 4 read as right, 3 of them accepted; 6 as wrong, 5 of them rejected.
+    found = compare([C] * 4 + [W] * 6, [C, C, C, W] + [W] * 5 + [C])
+    observed, chance = 0.8, 0.4 * 0.4 + 0.6 * 0.6
+    assert found.kappa == pytest.approx((observed - chance) / (1 - chance))
+    assert (found.sensitivity, found.specificity, found.n) == (0.75, pytest.approx(5 / 6), 10)
+    assert found.low <= found.kappa <= found.high
+
+
+def test_kappa_is_scikit_learn_s():
+    rng = np.random.default_rng(1)
+    labels, verdicts = rng.choice([C, W, N], 80), rng.choice([C, W, N], 80)
+    weights = list(rng.uniform(1, 9, 80))
+    assert compare(labels, verdicts, weights).kappa == pytest.approx(
+        cohen_kappa_score(labels, verdicts, sample_weight=weights)
+    )
+
+
+def test_a_weight_counts_an_answer_that_often():
+    labels, verdicts = [C, C, W, W, N], [C, W, W, C, N]
+    weighted = compare(labels, verdicts, [1, 3, 2, 1, 2])
+    repeated = compare([C, C, C, C, W, W, W, N, N], [C, W, W, W, W, W, C, N, N])
+    assert weighted.kappa == pytest.approx(repeated.kappa)
+    assert weighted.sensitivity == pytest.approx(repeated.sensitivity)
+
+
+def test_a_perfect_judge_and_one_that_always_says_the_same():
+    perfect = compare([C, W, N, W], [C, W, N, W])
+    assert perfect[:5] == (1, 1, 1, 1, 1)
+    assert compare([W, W], [W, W]).kappa == 1
+    constant = compare([C, W, W, W], [W, W, W, W])
+    assert (constant.kappa, constant.sensitivity, constant.specificity) == (0, 0, 1)
+    assert math.isnan(compare([W, W], [W, C]).sensitivity)
+
+
+def test_answers_about_one_fact_are_no_independent_evidence():
+    labels, verdicts = [C, W, C, W, C, W] * 4, [C, W, C, W, W, C] * 4
+    one_each = agreement(labels, verdicts, weights=[1] * 24, units=[str(i) for i in range(24)])
+    six_units = agreement(labels, verdicts, weights=[1] * 24, units=[str(i % 6) for i in range(24)])
+    assert six_units.high - six_units.low > one_each.high - one_each.low
+
+
+def test_nothing_to_compare_is_an_error():
+    with pytest.raises(ValueError, match="at least one labelled answer"):
+        compare([], [])
+
+
+def test_the_draw_knows_its_probabilities():
+    rows = pd.DataFrame({"condition": ["a"] * 30 + ["b"] * 4, "verdict": [C] * 5 + [W] * 25 + [C] * 4})
+    drawn = draw(rows, 8)
+    assert drawn.groupby(["condition", "verdict"]).size().to_dict() == {("a", C): 5, ("a", W): 8, ("b", C): 4}
+    assert (1 / drawn.probability).groupby(drawn.condition).sum().to_dict() == pytest.approx({"a": 30, "b": 4})
+    pd.testing.assert_frame_equal(drawn, draw(rows, 8))
+
+
+def test_weights_undo_an_uneven_draw():
+    rng = np.random.default_rng(0)
+    right = rng.random(20_000) < 0.1
+    accepted = np.where(right, rng.random(20_000) < 0.9, rng.random(20_000) < 0.03)
+    rows = pd.DataFrame({"condition": "a", "label": np.where(right, C, W), "verdict": np.where(accepted, C, W)})
+    drawn = draw(rows, 3000)
+    found = agreement(drawn.label, drawn.verdict, weights=1 / drawn.probability, units=drawn.index.astype(str))
+    assert found.sensitivity == pytest.approx(0.9, abs=0.04)
+    assert found.specificity == pytest.approx(0.97, abs=0.01)
+    assert corrected(accepted.mean(), found.sensitivity, found.specificity) == pytest.approx(right.mean(), abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("share", "sensitivity", "specificity", "truth"),
+    [(0.5, 1, 1, 0.5), (0.9 * 0.3 + 0.2 * 0.7, 0.9, 0.8, 0.3), (0.1, 0.9, 0.8, 0.0), (0.95, 0.9, 0.8, 1.0)],
+)
+def test_correction_for_judge_error_by_hand(share, sensitivity, specificity, truth):
+    assert corrected(share, sensitivity, specificity) == pytest.approx(truth)
+
+
+def test_a_judge_no_better_than_a_coin_corrects_nothing():
+    assert math.isnan(corrected(0.4, 0.5, 0.5))
+
+
+def test_a_fact_is_always_in_the_same_half_and_both_halves_are_used():
+    halves = {f"fact-{i}": half(f"fact-{i}") for i in range(200)}
+    assert {name: half(name) for name in halves} == halves
+    assert 70 < sum(side == "dev" for side in halves.values()) < 130
+
+
+def label(number, answer, read, *, reading=1, fact="standard-deduction", probability=0.5):
+    return {
+        "question": "How much is it?",
+        "reference": "50000 INR",
+        "answer": answer,
+        "label": read,
+        "pass": reading,
+        "condition": "base",
+        "seed": 0,
+        "question_id": f"q{number}",
+        "fact_id": fact,
+        "value_type": "amount",
+        "accept": [],
+        "probability": probability,
+    }
+
+
+def test_the_card_grades_the_answers_anew_and_keeps_the_halves_apart():
+    names = [f"fact-{i}" for i in range(40)]
+    dev, test = (next(name for name in names if half(name) == side) for side in ("dev", "test"))
+    labels = pd.DataFrame(
+        [
+            label(0, "It is Rs 50,000.", C, fact=dev),
+            label(1, "It is Rs 60,000.", W, fact=dev),
+            label(2, "It is Rs 50,000.", C, fact=test),
+            label(3, "It is Rs 50,000.", W, fact=test),
+            label(4, "It is Rs 70,000.", W, fact=test),
+            label(2, "It is Rs 50,000.", W, fact=test, reading=2),
+            label(4, "It is Rs 70,000.", W, fact=test, reading=2),
+        ]
+    )
+    card = judge_card(labels)
+    assert (card["judge, dev half"].kappa, card["judge, dev half"].n) == (1, 2)
+    assert (card["judge, test half"].sensitivity, card["judge, test half"].specificity) == (1, 0.5)
+    assert (card["reader, read twice"].n, card["reader, read twice"].kappa) == (2, 0)
+
+
+def test_the_labels_that_are_shipped_are_whole():
+    labels = load_labels()
+    first = labels[labels["pass"] == 1]
+    assert not first.duplicated(["question_id", "condition", "seed"]).any()
+    assert set(labels["pass"]) == {1, 2} and labels.probability.between(0, 1, inclusive="right").all()
+    facts = {fact["id"] for fact in runs.read_jsonl(paths.DATA / "itr" / "facts.jsonl")}
+    assert set(labels.fact_id) <= facts
+
+
+def test_a_label_that_is_no_verdict_is_named_with_its_line(tmp_path, monkeypatch):
+    path = tmp_path / "labels.jsonl"
+    path.write_text(json.dumps(label(0, "x", C)) + "\n" + json.dumps(label(1, "x", "RIGHT")) + "\n")
+    monkeypatch.setattr(calibration, "LABELS", path)
+    with pytest.raises(ValueError, match=r"labels\.jsonl:2: label 'RIGHT' not one of .*CORRECT"):
+        load_labels()
