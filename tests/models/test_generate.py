@@ -87,32 +87,43 @@ def test_batched_greedy_text_equals_each_prompt_asked_alone_by_plain_generate(ti
     assert len({answer.text for answer in answers}) > 1
 
 
-def test_an_answer_ends_at_the_end_of_turn_token_which_is_neither_shown_nor_counted(tiny, prompts, empty_store):
-    free = ask(tiny, prompts[:1])[0]
-    output = torch.tensor(tiny.tokenizer(free.text, add_special_tokens=False).input_ids)
-
-    class Ends:
-        device = "cpu"
-
-        def generate(self, input_ids, **kwargs):
-            ended = torch.cat([output, torch.tensor([tiny.tokenizer.eos_token_id]), output])
-            return torch.cat([input_ids, ended[None]], dim=1)
-
-    answer = ask(replace(tiny, load=lambda: Wrapped(Ends())), prompts[:1], key="ends")[0]
-    assert (answer.text, answer.answer_tokens) == (free.text, len(output))
+def plain(lm, prompt):
+    """The ids that the library's own greedy loop writes after a prompt asked alone."""
+    ids = lm.tokenizer(prompt, add_special_tokens=False, return_tensors="pt").input_ids
+    output = lm.model.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=12, do_sample=False)
+    return output[0, ids.shape[1] :].tolist()
 
 
-class Wrapped:
-    """Stands for weights where a test scripts what they write."""
+def test_an_answer_ends_at_the_end_of_turn_token_which_is_neither_shown_nor_counted(
+    tiny, prompts, empty_store, monkeypatch
+):
+    written = [plain(tiny, prompt) for prompt in prompts]
+    end = written[0][4]
+    monkeypatch.setattr(module, "_stop_ids", lambda lm: [end])
+    for ids, answer in zip(written, ask(tiny, prompts, layout=LAYOUT._replace(batch_size=5)), strict=True):
+        ids = ids[: ids.index(end)] if end in ids else ids
+        assert answer.text == tiny.tokenizer.decode(ids, skip_special_tokens=True).strip()
+        assert answer.answer_tokens == len(ids)
 
-    def __init__(self, inner):
-        self.inner = inner
 
-    def to(self, device):
-        return self
-
-    def eval(self):
-        return self.inner
+def test_rows_that_end_early_leave_the_batch_and_change_no_other(tiny, empty_store, monkeypatch):
+    asked = [render_chat(tiny.tokenizer, Prompt("Answer.", "Why? " * n)) for n in range(1, 25)]
+    written = [plain(tiny, prompt) for prompt in asked]
+    ends = {written[0][5], written[11][8]}
+    monkeypatch.setattr(module, "_stop_ids", lambda lm: sorted(ends))
+    rows, original = [], type(tiny.model).forward
+    monkeypatch.setattr(
+        type(tiny.model),
+        "forward",
+        lambda self, **fields: rows.append(len(fields["input_ids"])) or original(self, **fields),
+    )
+    answers = ask(tiny, asked, layout=LAYOUT._replace(batch_size=24))
+    cut = [next((n for n, token in enumerate(ids) if token in ends), len(ids)) for ids in written]
+    assert [answer.answer_tokens for answer in answers] == cut
+    assert len(set(cut)) > 2
+    assert rows[0] == 24
+    assert rows[-1] < 24
+    assert sorted(rows, reverse=True) == rows
 
 
 def test_a_stop_string_cuts_the_text_and_ends_generation(tiny, prompts, empty_store):
