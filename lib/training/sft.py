@@ -63,11 +63,16 @@ class MaskedHeadTrainer(SFTTrainer):
 
 
 class Checkpoints(TrainerCallback):
-    """Save by the clock, and mark a checkpoint as whole only after all its files are written."""
+    """Save by the clock, with the seconds spent so far, and mark a checkpoint as whole only after all its files are written.
 
-    def __init__(self, save_at_end: bool):
-        self.saved = time.monotonic()
-        self.save_at_end = save_at_end
+    `before` is what reaching the checkpoint that the run goes on from had cost.
+    """
+
+    def __init__(self, save_at_end: bool, before: float):
+        self.save_at_end, self.before = save_at_end, before
+
+    def on_train_begin(self, args, state, control, **kwargs):
+        self.started = self.saved = time.monotonic()
 
     def on_step_end(self, args, state, control, **kwargs):
         last = state.global_step >= state.max_steps
@@ -77,9 +82,9 @@ class Checkpoints(TrainerCallback):
 
     def on_save(self, args, state, control, **kwargs):
         folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
-        if (
-            folder.exists()
-        ):  # the limit on checkpoints can delete the one just written, beside a longer run's newer ones
+        # The limit on checkpoints can delete the one just written, beside a longer run's newer ones.
+        if folder.exists():
+            runs.write_json(folder / "seconds.json", self.before + time.monotonic() - self.started)
             runs.write_json(folder / "complete.json", _sizes(folder))
         self.saved = time.monotonic()
 
@@ -150,6 +155,8 @@ def _train(source, precision, examples, recipe, seed, label, folder, target, *, 
     model = AutoModelForCausalLM.from_pretrained(
         registry.resolve(source), dtype=torch.float32 if recipe.method == "full" else dtype, use_safetensors=True
     )
+    checkpoint = last_whole_checkpoint(folder / "checkpoints", recipe.epochs, len(examples), recipe.batch_size)
+    before = json.loads((checkpoint / "seconds.json").read_text()) if checkpoint else 0.0
     on_cpu = registry.device().type == "cpu"
     # GPUs keep TRL's own loss: its fused head is fast there and knows about several devices.
     trainer_class = MaskedHeadTrainer if on_cpu else SFTTrainer
@@ -159,20 +166,19 @@ def _train(source, precision, examples, recipe, seed, label, folder, target, *, 
         train_dataset=dataset,
         processing_class=tokenizer,
         peft_config=_lora(recipe),
-        callbacks=[Checkpoints(save_at_end), Progress(label)],
+        callbacks=[Checkpoints(save_at_end, before), Progress(label)],
     )
     trainer.remove_callback(PrinterCallback)
     if len(trainer.train_dataset) != len(examples):
         raise RuntimeError(
             f"{label}: {len(examples) - len(trainer.train_dataset)} examples were dropped by the trainer"
         )
-    checkpoint = last_whole_checkpoint(folder / "checkpoints", recipe.epochs, len(examples), recipe.batch_size)
     started = time.perf_counter()
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     seconds = time.perf_counter() - started
     log = [{"step": row["step"], "loss": row["loss"]} for row in trainer.state.log_history if "loss" in row]
     _gate(log, label)
-    _export(trainer, target, log, _ledger(dataset, recipe, log, seconds + _seconds_before(folder, checkpoint)))
+    _export(trainer, target, log, _ledger(dataset, recipe, log, before + seconds))
 
 
 def tokenize(tokenizer, example: Example) -> dict[str, list[int]]:
@@ -236,18 +242,8 @@ def _export(trainer: SFTTrainer, target: Path, log: list[dict], ledger: dict) ->
     trainer.model.save_pretrained(target)
     if (target / "README.md").exists():
         (target / "README.md").unlink()
-    runs.write_json(target.parent / "seconds.json", {"step": trainer.state.global_step, "seconds": ledger["seconds"]})
     # Written last: its presence says that the weights beside it are whole.
     runs.write_json(target / "training.json", {"log": log, "ledger": ledger})
-
-
-def _seconds_before(folder: Path, checkpoint: Path | None) -> float:
-    """What reaching the checkpoint cost, when an earlier recipe of the same family recorded it; else 0."""
-    record = folder / "seconds.json"
-    if checkpoint is None or not record.exists():
-        return 0.0
-    spent = json.loads(record.read_text())
-    return spent["seconds"] if spent["step"] <= int(checkpoint.name.split("-")[1]) else 0.0
 
 
 def last_whole_checkpoint(folder: Path, epochs: int, n_examples: int, batch_size: int) -> Path | None:
