@@ -41,7 +41,7 @@ class TestPublishedStudy:
         study = Study.model_validate(summaries[names[0]]["parameters"])
         evidence = scoreboard.gather(scoreboard.load_records(folder.name, names), summaries)
         assert claims.claims_json(study, evidence) == json.loads((folder / "claims.json").read_text())
-        findings = [found for claim in study.claims.values() for found in claims.judge_claim(claim, evidence)[1]]
+        findings = [found for _, findings in claims.judge_claims(study.claims, evidence).values() for found in findings]
         again = json.loads(json.dumps(scoreboard.scoreboard(evidence, summaries, findings)))
         assert again == json.loads((folder / "scoreboard.json").read_text())
 

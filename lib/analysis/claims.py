@@ -1,21 +1,41 @@
 """From rows and the registration to a verdict for every claim. No number is typed here and none is chosen here."""
 
 import math
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
 
-from lib.analysis.stats import Difference, Estimate, detectable_difference, estimate, paired_difference
+from lib.analysis.stats import (
+    Difference,
+    Estimate,
+    detectable_difference,
+    difference_interval,
+    differences,
+    equivalence_p,
+    estimate,
+    holm,
+    interval_p,
+    paired_difference,
+    per_fact,
+    share_interval,
+)
 from lib.analysis.tables import pick, primary
 from lib.studies import Claim, Contrast, Study
 
 # With fewer questions than this known to the base model, a share of them kept says too little to decide on.
 FEWEST_KNOWN = 60
+# The chance of any false verdict among the contrasts of a family.
+ALPHA = 0.05
 
 
 class Finding(NamedTuple):
-    """One contrast decided: its effect with interval, how many facts, and why the verdict is what it is."""
+    """One contrast decided: its effect with interval, how many facts, and why the verdict is what it is.
+
+    p belongs to the verdict: two-sided against the margin, or of equivalence; NaN where no interval is.
+    """
 
     contrast: Contrast
     verdict: str
@@ -25,6 +45,7 @@ class Finding(NamedTuple):
     n: int
     seeds: int
     detectable: float
+    p: float
     note: str
     rows: list[str]
 
@@ -63,7 +84,7 @@ def find(contrast: Contrast, evidence: Evidence) -> Finding:
     table = primary(evidence.table) if contrast.metric == "accuracy" else evidence.table
     if contrast.metric == "kept" and table[table.probe == contrast.probe].empty:
         note = f"the base model knew none of the items; {FEWEST_KNOWN} are needed"
-        return Finding(contrast, "undecided", math.nan, math.nan, math.nan, 0, 0, math.nan, note, [])
+        return Finding(contrast, "undecided", math.nan, math.nan, math.nan, 0, 0, math.nan, math.nan, note, [])
     a = pick(table, contrast.a, contrast.probe)
     if contrast.b is None:
         return _alone(contrast, a, column)
@@ -93,6 +114,7 @@ def find(contrast: Contrast, evidence: Evidence) -> Finding:
         result.n,
         a.seed.nunique(),
         math.nan if column == "prompt_tokens" else detectable_difference(result.n, max(discordance, 1 / result.n)),
+        _p_value(contrast, verdict, differences(a, b, column), difference_interval),
         note,
         _sample_rows(a, b, column),
     )
@@ -103,9 +125,22 @@ def _alone(contrast: Contrast, rows: pd.DataFrame, column: str) -> Finding:
     verdict = decide(
         contrast, value=result.value, low=result.low, high=result.high, low90=result.low, high90=result.high
     )
+    p = _p_value(contrast, verdict, per_fact(rows, column).to_numpy(), share_interval)
     ids = [_row_id(row) for row in rows.head(5).itertuples()]
     return Finding(
-        contrast, verdict, result.value, result.low, result.high, result.n, rows.seed.nunique(), math.nan, "", ids
+        contrast, verdict, result.value, result.low, result.high, result.n, rows.seed.nunique(), math.nan, p, "", ids
+    )
+
+
+def _p_value(
+    contrast: Contrast, verdict: str, values: np.ndarray, interval: Callable[..., tuple[float, float]]
+) -> float:
+    """The p-value of the test that the verdict rests on: equivalence for a flat effect, else that the margin is passed."""
+    if contrast.direction == "flat" and verdict != "not_held":
+        return equivalence_p(values, contrast.margin, interval)
+    either_side = contrast.direction in ("flat", "differs")
+    return interval_p(
+        values, math.copysign(contrast.margin, values.mean()) if either_side else contrast.margin, interval
     )
 
 
@@ -114,7 +149,7 @@ def _on_losses(contrast: Contrast, losses: Mapping[str, list[float]]) -> Finding
     value = sum(a) / len(a) - sum(b) / len(b)
     verdict = decide(contrast, value=value, low=value, high=value, low90=value, high90=value)
     note = f"final training losses {sum(a) / len(a):.3f} and {sum(b) / len(b):.3f}; no interval from {len(a)} seed(s)"
-    return Finding(contrast, verdict, value, math.nan, math.nan, len(a), len(a), math.nan, note, [])
+    return Finding(contrast, verdict, value, math.nan, math.nan, len(a), len(a), math.nan, math.nan, note, [])
 
 
 def _on_latencies(contrast: Contrast, latencies: Mapping[str, list[float]]) -> Finding:
@@ -125,8 +160,9 @@ def _on_latencies(contrast: Contrast, latencies: Mapping[str, list[float]]) -> F
     verdict = decide(
         contrast, value=result.value, low=result.low, high=result.high, low90=result.low90, high90=result.high90
     )
+    p = _p_value(contrast, verdict, (pairs.a - pairs.b).to_numpy(), difference_interval)
     note = f"median {pairs.a.median():.0f} ms against {pairs.b.median():.0f} ms, one question at a time"
-    return Finding(contrast, verdict, result.value, result.low, result.high, result.n, 1, math.nan, note, [])
+    return Finding(contrast, verdict, result.value, result.low, result.high, result.n, 1, math.nan, p, note, [])
 
 
 def _sample_rows(a: pd.DataFrame, b: pd.DataFrame, column: str) -> list[str]:
@@ -148,10 +184,33 @@ def combine(verdicts: list[str]) -> str:
     return "held" if verdicts and set(verdicts) == {"held"} else "undecided"
 
 
-def judge_claim(claim: Claim, evidence: Evidence) -> tuple[str, list[Finding]]:
-    """The verdict of one claim and the findings it follows from; undecided, with none, when something is missing."""
-    findings = [find(contrast, evidence) for contrast in claim.contrasts]
-    return combine([finding.verdict for finding in findings]), findings
+def judge_claims(claims: Mapping[str, Claim], evidence: Evidence) -> dict[str, tuple[str, list[Finding]]]:
+    """The verdict of every claim and the findings it follows from, corrected for how many contrasts are looked at.
+
+    A claim without contrasts is undecided. The p-values of a family are adjusted by Holm's method; a verdict whose adjusted
+    p is above 0.05 becomes undecided. Contrasts without a p-value, such as losses of one seed, are no part of it.
+    """
+    found = {name: [find(contrast, evidence) for contrast in claim.contrasts] for name, claim in claims.items()}
+    families: dict[str, list[tuple[str, int]]] = defaultdict(list)
+    for name, findings in found.items():
+        for place, finding in enumerate(findings):
+            if not math.isnan(finding.p):
+                families[finding.contrast.family].append((name, place))
+    for places in families.values():
+        adjusted = holm([found[name][place].p for name, place in places])
+        for (name, place), p in zip(places, adjusted, strict=True):
+            found[name][place] = _corrected(found[name][place], p, len(places))
+    return {name: (combine([f.verdict for f in findings]), findings) for name, findings in found.items()}
+
+
+def _corrected(finding: Finding, adjusted: float, family: int) -> Finding:
+    told = f"p = {finding.p:.2g}, among {family} contrasts {adjusted:.2g} (Holm)"
+    note = f"{told}; {finding.note}" if finding.note else told
+    lost = finding.verdict != "undecided" and adjusted > ALPHA
+    verdict = "undecided" if lost else finding.verdict
+    if lost:
+        note = f"{finding.verdict.replace('_', ' ')} by its own interval, not after the correction: {note}"
+    return finding._replace(verdict=verdict, note=note)
 
 
 def describe(finding: Finding) -> str:
@@ -178,8 +237,8 @@ def describe(finding: Finding) -> str:
 def claims_json(study: Study, evidence: Evidence) -> dict[str, dict]:
     """The contents of claims.json: verdict, evidence in words and row ids of every claim."""
     result = {}
-    for name, claim in study.claims.items():
-        verdict, findings = judge_claim(claim, evidence)
+    for name, (verdict, findings) in judge_claims(study.claims, evidence).items():
+        claim = study.claims[name]
         text = " | ".join(describe(finding) for finding in findings) or f"not decided yet: {claim.missing}"
         rows = [row for finding in findings for row in finding.rows]
         result[name] = {"claim": claim.text, "verdict": verdict, "evidence": text, "rows": rows}
@@ -187,13 +246,15 @@ def claims_json(study: Study, evidence: Evidence) -> dict[str, dict]:
 
 
 def takeaways(study: Study, notebook: str, evidence: Evidence) -> str:
-    """The claims registered for a notebook, decided and in words, as Markdown bullets."""
+    """The claims registered for a notebook, decided among themselves and in words, as Markdown bullets.
+
+    The findings notebook corrects for the contrasts of all claims, and may leave open what is decided here.
+    """
+    own = {name: claim for name, claim in study.claims.items() if claim.notebook == notebook}
     bullets = []
-    for name, claim in study.claims.items():
-        if claim.notebook == notebook:
-            verdict, findings = judge_claim(claim, evidence)
-            effects = "; ".join(describe(finding) for finding in findings) or f"missing: {claim.missing}"
-            bullets.append(f"- **{name} {verdict.replace('_', ' ')}.** {claim.text} {effects}.")
+    for name, (verdict, findings) in judge_claims(own, evidence).items():
+        effects = "; ".join(describe(finding) for finding in findings) or f"missing: {own[name].missing}"
+        bullets.append(f"- **{name} {verdict.replace('_', ' ')}.** {own[name].text} {effects}.")
     return "\n".join(bullets)
 
 

@@ -210,10 +210,11 @@ def flips(approaches: Sequence[Approach], needs: Decision) -> list[list[str]]:
 def sentence(approaches: Sequence[Approach], needs: Decision) -> str:
     """The advice in one or two sentences, with the needs that it answers."""
     choice = advise(approaches, needs).choice
+    style = f"at least {100 * needs.least_style:.0f} % of answers in" if needs.least_style else "no need of"
     wanted = (
-        f"at least {100 * needs.least_accuracy:.0f} % of facts right and {100 * needs.least_style:.0f} % of answers in the "
-        f"uniform style, within {needs.most_latency_ms:,.0f} ms, {needs.answers_per_month:,.0f} answers and "
-        f"{needs.updates_per_month:,.0f} updates a month for at most {needs.most_usd_per_month:,.0f} USD"
+        f"at least {100 * needs.least_accuracy:.0f} % of facts right and {style} the uniform style, within "
+        f"{needs.most_latency_ms:,.0f} ms, {needs.answers_per_month:,.0f} answers and {needs.updates_per_month:,.0f} updates "
+        f"a month for at most {needs.most_usd_per_month:,.0f} USD"
     )
     return f"Advice: {WORDS.get(choice, choice)}. The needs: {wanted}."
 

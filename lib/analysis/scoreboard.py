@@ -50,7 +50,7 @@ def gather(table: pd.DataFrame, summaries: dict[str, dict]) -> Evidence:
     for summary in summaries.values():
         losses.update(summary["metrics"].get("loss", {}))
         latencies.update(summary["metrics"].get("latency_ms", {}))
-    forgetting = screened_kept(test[test.probe.isin(["general", "neighbour"])], screen)
+    forgetting = screened_kept(test[test.probe.isin(["general", "easy"])], screen)
     return Evidence(pd.concat([test, forgetting], ignore_index=True), losses, latencies)
 
 
@@ -65,7 +65,7 @@ def scoreboard(evidence: Evidence, summaries: dict[str, dict], findings: list[Fi
 
 def _accuracies(table: pd.DataFrame):
     scored = primary(table)
-    scored = scored[scored.probe.isin(["trained", "paraphrase", "choice", "general", "neighbour"])]
+    scored = scored[~scored.probe.isin(["unanswerable", "kept"])]
     for (probe, condition), rows in scored.groupby(["probe", "condition"], sort=False):
         notebook = rows.notebook.iloc[0]
         yield score(f"accuracy/{probe}/{condition}", estimate(rows), unit="share", notebook=notebook)

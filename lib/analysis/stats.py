@@ -4,13 +4,15 @@ The unit is the fact. Seeds, and several questions about one fact, are averaged 
 resampled, because they are not independent of each other.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from scipy.stats import binomtest, norm
-from statsmodels.stats.proportion import proportion_confint
+from statsmodels.stats.multitest import multipletests
+from statsmodels.stats.proportion import confint_proportions_2indep, proportion_confint
 
 RESAMPLES = 10_000
 SEED = 20_261_121
@@ -46,10 +48,13 @@ def wilson(successes: int, n: int) -> Estimate:
     """A proportion with its Wilson score interval. Raises ValueError when n is 0: no data is not a rate of 0."""
     if n <= 0:
         raise ValueError("a proportion needs at least one observation; the selection is empty")
-    low, high = proportion_confint(successes, n, alpha=0.05, method="wilson")
+    return Estimate(successes / n, *_wilson_interval(successes, n, 0.95), n)
+
+
+def _wilson_interval(successes: int, n: int, level: float) -> tuple[float, float]:
+    low, high = proportion_confint(successes, n, alpha=1 - level, method="wilson")
     # Rounding may put a bound a last digit inside a share of 0 or 1.
-    share = successes / n
-    return Estimate(share, min(float(low), share), max(float(high), share), n)
+    return min(float(low), successes / n), max(float(high), successes / n)
 
 
 def mcnemar_p(a_only: int, b_only: int) -> float:
@@ -63,13 +68,18 @@ def bootstrap_mean(values: Sequence[float], level: float = 0.95) -> tuple[float,
 
     Percentile, not BCa: BCa is undefined when all units are equal, which small models make common.
     """
-    array = np.asarray(values, dtype=float)
-    if array.size == 0:
+    if len(values) == 0:
         raise ValueError("a mean needs at least one unit; the selection is empty")
-    rng = np.random.default_rng(SEED)
-    means = array[rng.integers(0, array.size, (RESAMPLES, array.size))].mean(axis=1)
-    tail = (1 - level) / 2
+    means, tail = _resampled_means(tuple(values), RESAMPLES), (1 - level) / 2
     return float(np.quantile(means, tail)), float(np.quantile(means, 1 - tail))
+
+
+@lru_cache(maxsize=16)
+def _resampled_means(values: tuple[float, ...], resamples: int) -> np.ndarray:
+    """The means of bootstrap samples, in ascending order; kept, since a p-value asks for many levels of one."""
+    array = np.asarray(values, dtype=float)
+    rng = np.random.default_rng(SEED)
+    return np.sort(array[rng.integers(0, array.size, (resamples, array.size))].mean(axis=1))
 
 
 def per_fact(rows: pd.DataFrame, column: str = "correct") -> pd.Series:
@@ -80,13 +90,18 @@ def per_fact(rows: pd.DataFrame, column: str = "correct") -> pd.Series:
 def estimate(rows: pd.DataFrame, column: str = "correct") -> Estimate:
     """The mean over facts with its interval: Wilson when each fact is one yes or no, bootstrap over facts otherwise."""
     units = per_fact(rows, column)
-    if set(units.unique()) <= {0.0, 1.0}:
-        return wilson(int(units.sum()), len(units))
-    return Estimate(float(units.mean()), *bootstrap_mean(units), len(units))
+    return Estimate(float(units.mean()), *share_interval(units), len(units))
 
 
-def paired_difference(a: pd.DataFrame, b: pd.DataFrame, column: str = "correct") -> Difference:
-    """a - b over the facts that both were asked about.
+def share_interval(values: Sequence[float], level: float = 0.95) -> tuple[float, float]:
+    """The interval of a mean over facts: Wilson's when every value is 0 or 1, the bootstrap's otherwise."""
+    if set(values) <= {0.0, 1.0} and len(values):
+        return _wilson_interval(int(sum(values)), len(values), level)
+    return bootstrap_mean(values, level)
+
+
+def differences(a: pd.DataFrame, b: pd.DataFrame, column: str = "correct") -> np.ndarray:
+    """a - b for every fact, in the order of fact ids.
 
     Raises ValueError when the two sides were not asked the same facts: a difference over other questions is no effect.
     """
@@ -94,7 +109,12 @@ def paired_difference(a: pd.DataFrame, b: pd.DataFrame, column: str = "correct")
     if set(left.index) != set(right.index):
         missing = sorted(set(left.index) ^ set(right.index))[:3]
         raise ValueError(f"the two sides were asked different facts, for example {missing}")
-    difference = (left - right).to_numpy()
+    return (left - right).to_numpy()
+
+
+def paired_difference(a: pd.DataFrame, b: pd.DataFrame, column: str = "correct") -> Difference:
+    """a - b over the facts that both were asked about; raises as `differences` does."""
+    difference = differences(a, b, column)
     low, high = difference_interval(difference, level=0.95)
     low90, high90 = difference_interval(difference, level=0.90)
     first_a = per_fact(a[a.seed == a.seed.min()], column) > 0.5
@@ -103,6 +123,74 @@ def paired_difference(a: pd.DataFrame, b: pd.DataFrame, column: str = "correct")
     return Difference(
         float(difference.mean()), low, high, low90, high90, len(difference), a_only, b_only, mcnemar_p(a_only, b_only)
     )
+
+
+def unpaired_difference(a: Sequence[float], b: Sequence[float]) -> Estimate:
+    """The mean of `a` minus that of `b`, two independent samples of facts; n is the smaller one's size.
+
+    Newcombe's interval when every value is 0 or 1, a bootstrap that resamples each side otherwise. Raises ValueError when a
+    side is empty.
+    """
+    if len(a) == 0 or len(b) == 0:
+        raise ValueError("a difference needs facts on both sides; one selection is empty")
+    value, n = float(np.mean(a) - np.mean(b)), min(len(a), len(b))
+    if {*a, *b} <= {0.0, 1.0}:
+        counts = int(sum(a)), len(a), int(sum(b)), len(b)
+        low, high = confint_proportions_2indep(*counts, method="newcomb", compare="diff")
+        return Estimate(value, min(float(low), value), max(float(high), value), n)
+    # Each side's means come sorted; shuffled, they are independent draws again.
+    rng = np.random.default_rng(SEED)
+    means = [rng.permutation(_resampled_means(tuple(side), RESAMPLES)) for side in (a, b)]
+    low, high = np.quantile(means[0] - means[1], [0.025, 0.975])
+    return Estimate(value, float(low), float(high), n)
+
+
+def interval_p(values: Sequence[float], threshold: float, interval: Callable[..., tuple[float, float]]) -> float:
+    """The two-sided p-value that belongs to an interval: the smallest alpha whose 1 - alpha interval leaves `threshold` out.
+
+    interval(values, level=...) gives the interval of a mean. By bisection, to one part in a thousand; not below 1e-5, which a
+    bootstrap of this size cannot tell from 0. 1 when even the narrowest interval holds the threshold.
+    """
+
+    def outside(alpha: float) -> bool:
+        low, high = interval(values, level=1 - alpha)
+        return not low <= threshold <= high
+
+    least, most = 1e-5, 1 - 1e-9
+    if outside(least):
+        return least
+    if not outside(most):
+        return 1.0
+    while most - least > 1e-3 * most:
+        middle = (least * most) ** 0.5
+        least, most = (least, middle) if outside(middle) else (middle, most)
+    return most
+
+
+def equivalence_p(values: Sequence[float], margin: float, interval: Callable[..., tuple[float, float]]) -> float:
+    """The p-value of two one-sided tests: the smallest alpha whose 1 - 2 alpha interval lies within [-margin, margin].
+
+    At most 0.5: no interval lies within when the mean does not.
+    """
+
+    def inside(alpha: float) -> bool:
+        low, high = interval(values, level=1 - 2 * alpha)
+        return -margin <= low and high <= margin
+
+    least, most = 1e-5, 0.5 - 1e-9
+    if inside(least):
+        return least
+    if not inside(most):
+        return 0.5
+    while most - least > 1e-3 * most:
+        middle = (least * most) ** 0.5
+        least, most = (least, middle) if inside(middle) else (middle, most)
+    return most
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Holm's step-down adjusted p-values, in the order given: the chance of any false verdict among them stays within 5 %."""
+    return [float(p) for p in multipletests(p_values, method="holm")[1]] if len(p_values) else []
 
 
 def difference_interval(difference: Sequence[float], *, level: float) -> tuple[float, float]:

@@ -11,15 +11,16 @@ from lib.corpus.load import Corpus
 def frame(rows: Sequence[dict]) -> pd.DataFrame:
     """The rows with the columns that metrics need.
 
-    correct / relaxed: the strict / relaxed verdict is CORRECT. answered: the model did not abstain. unit: the fact asked
-    about, or the question itself when it asks for none.
+    correct / relaxed: the strict / relaxed verdict is CORRECT. answered: the model did not abstain. unit: the one fact
+    asked about, or the question itself when it asks for none or for two.
     """
     table = pd.DataFrame(rows)
     table["correct"] = (table.verdict == "CORRECT").astype(float)
     table["relaxed"] = (table.verdict_relaxed == "CORRECT").astype(float)
     table["answered"] = (table.verdict != "NOT_ATTEMPTED").astype(float)
     table["unit"] = [
-        facts[0] if facts else question for facts, question in zip(table.fact_ids, table.question_id, strict=True)
+        facts[0] if len(facts) == 1 else question
+        for facts, question in zip(table.fact_ids, table.question_id, strict=True)
     ]
     for column in ("style", "json_valid"):
         table[column] = table[column].astype(float)

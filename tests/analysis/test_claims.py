@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lib.analysis import claims, stats
-from lib.analysis.claims import Evidence, combine, decide, describe, find, judge_claim
+from lib.analysis.claims import Evidence, combine, decide, describe, find, judge_claims
 from lib.analysis.tables import frame
 from lib.studies import Claim, Contrast
 
@@ -305,18 +305,58 @@ MISSING = Claim(text="Some day.", notebook="07", missing="no rows yet")
 
 
 def test_a_claim_is_judged_by_all_its_contrasts():
-    verdict, findings = judge_claim(CLAIM, evidence(rows("tuned", THIRTY_MORE), rows("base", NONE)))
+    seen = evidence(rows("tuned", THIRTY_MORE), rows("base", NONE))
+    verdict, findings = judge_claims({"C2": CLAIM}, seen)["C2"]
     assert [finding.verdict for finding in findings] == ["held", "not_held"]
     assert verdict == "not_held"
 
 
 def test_a_claim_without_evidence_is_undecided_and_says_what_is_missing():
-    assert judge_claim(MISSING, evidence()) == ("undecided", [])
+    assert judge_claims({"C9": MISSING}, evidence()) == {"C9": ("undecided", [])}
     study = SimpleNamespace(claims={"C9": MISSING})
     written = claims.claims_json(study, evidence())
     assert written == {
         "C9": {"claim": "Some day.", "verdict": "undecided", "evidence": "not decided yet: no rows yet", "rows": []}
     }
+
+
+# Eight facts gained and none lost among forty: p is about 0.01 by itself.
+BARELY = [1.0] * 8 + [0.0] * 32
+
+
+def test_a_verdict_that_one_look_supports_does_not_survive_many():
+    seen = evidence(rows("tuned", BARELY), rows("base", [0.0] * 40))
+    alone = judge_claims({"C2": Claim(text="", notebook="02", contrasts=(contrast(),))}, seen)["C2"]
+    assert alone[0] == "held"
+    assert 0.001 < alone[1][0].p < 0.05
+    looks = {f"C{n}": Claim(text="", notebook="02", contrasts=(contrast(),)) for n in range(12)}
+    together = judge_claims(looks, seen)
+    assert {verdict for verdict, _ in together.values()} == {"undecided"}
+    note = together["C0"][1][0].note
+    assert note.startswith("held by its own interval, not after the correction: p = ")
+    assert "among 12 contrasts" in note
+
+
+def test_families_are_corrected_apart():
+    seen = evidence(rows("tuned", BARELY), rows("base", [0.0] * 40))
+    looks = {f"C{n}": Claim(text="", notebook="02", contrasts=(contrast(family=f"f{n}"),)) for n in range(12)}
+    assert {verdict for verdict, _ in judge_claims(looks, seen).values()} == {"held"}
+
+
+def test_a_correction_never_makes_a_verdict():
+    seen = evidence(rows("tuned", [1.0, 0.0, 0.0, 1.0]), rows("base", [0.0, 1.0, 0.0, 0.0]))
+    for direction, margin in (("greater", 0.0), ("less", 0.0), ("flat", 0.05), ("differs", 0.0)):
+        claim = Claim(text="", notebook="02", contrasts=(contrast(direction, margin),))
+        assert find(claim.contrasts[0], seen).verdict == "undecided"
+        assert judge_claims({"C2": claim}, seen)["C2"][0] == "undecided"
+
+
+@pytest.mark.parametrize(("direction", "margin"), [("greater", 0.1), ("less", 0.1), ("flat", 0.3), ("differs", 0.0)])
+@pytest.mark.parametrize("gained", [0, 2, 9, 20, 38])
+def test_a_verdict_by_the_interval_is_a_p_value_below_five_percent(direction, margin, gained):
+    seen = evidence(rows("tuned", [1.0] * gained + [0.0] * (40 - gained)), rows("base", [0.0] * 40))
+    found = find(contrast(direction, margin), seen)
+    assert (found.verdict != "undecided") == (found.p <= 0.05), found
 
 
 def test_the_written_claims_hold_verdict_numbers_and_rows():
