@@ -1,5 +1,7 @@
 # The workbook as one pipeline: setup -> check-data -> reproduce -> report -> publish.
 STUDY ?= itr
+A ?= itr
+B ?= quick
 DATA ?= data/itr
 PYTHON ?= python3.11
 VENV := .venv
@@ -10,7 +12,7 @@ export HF_HUB_DISABLE_TELEMETRY = 1
 export DO_NOT_TRACK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test lint check-data plan quick reproduce report publish lab bench clean
+.PHONY: help setup test lint check-data plan quick reproduce report publish compare lab bench clean
 
 help:  ## show this help
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1|\2/' | awk -F'|' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -49,6 +51,9 @@ report: setup  ## write the HTML reports again from the executed notebooks
 
 publish: setup  ## copy the study's results into results/, notebooks/ and README.md
 	$(BIN)/python -m lib.workbook.publish $(STUDY)
+
+compare: setup  ## two finished studies in one page: make compare A=itr B=control
+	$(BIN)/python -m lib.workbook.compare $(A) $(B)
 
 lab: setup  ## open the notebooks in JupyterLab
 	$(BIN)/jupyter lab notebooks

@@ -38,19 +38,23 @@ class Schema(BaseModel):
 
 
 class Corpus(Schema):
-    """Where the knowledge is, and how many facts of each split to use (None: all)."""
+    """Where the knowledge is, and how much of it to use (None: all): facts of each split, unanswerable questions, and
+    `wordings`, how many paraphrase questions are asked about a fact.
+    """
 
     folder: str
     test: int | None = Field(None, ge=2)
     dev: int | None = Field(None, ge=2)
     raft: int | None = Field(None, ge=2)
     neighbour: int | None = Field(None, ge=1)
+    easy: int | None = Field(None, ge=1)
     general: int | None = Field(None, ge=1)
     unanswerable: int | None = Field(None, ge=1)
+    wordings: int | None = Field(None, ge=1)
 
     @property
     def limits(self) -> dict[str, int | None]:
-        """How many facts of each split to use; None means all."""
+        """The limits alone, as `load_corpus` takes them."""
         return self.model_dump(exclude={"folder"})
 
 
@@ -125,6 +129,8 @@ class Contrast(Schema):
     less     held if high < margin, not_held if low >= margin
     differs  held if the interval excludes 0, else undecided
     flat     held if the 90 % interval lies in [-margin, margin], not_held if the 95 % interval excludes it
+
+    A verdict must survive Holm's correction over all contrasts of its `family`, or the contrast is undecided.
     """
 
     a: Name
@@ -133,6 +139,7 @@ class Contrast(Schema):
     metric: Literal["accuracy", "style", "json_valid", "kept", "loss", "answered", "latency_ms", "prompt_tokens"]
     direction: Literal["greater", "less", "differs", "flat"]
     margin: float
+    family: Name = "claims"
 
 
 class Claim(Schema):
@@ -236,13 +243,23 @@ def load_study(name: str) -> Study:
     """
     path = locate_study(name)
     fields, tree = _read(path)
-    if "extends" in fields:
-        parent, _ = _read(locate_study(fields.pop("extends")))
-        fields = _merged(parent, fields)
     try:
+        fields = _extended(fields, [path])
         return Study.model_validate(fields)
     except ValidationError as error:
         raise ValueError("\n".join(_describe(path, tree, problem) for problem in error.errors())) from None
+
+
+def _extended(fields: dict, known: list[Path]) -> dict:
+    """The fields over those of the study they extend, and of the one that it extends in turn."""
+    if "extends" not in fields:
+        return fields
+    parent = locate_study(fields["extends"])
+    if parent in known:
+        raise ValueError(f"{known[-1].name}: extends {parent.name}, which extends it")
+    values, _ = _read(parent)
+    own = {key: value for key, value in fields.items() if key != "extends"}
+    return _merged(_extended(values, [*known, parent]), own)
 
 
 def locate_study(name: str) -> Path:

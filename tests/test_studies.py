@@ -63,7 +63,7 @@ decision:
 FAULTS = {
     "misspelt section": ("embedding:", "embeding:", ["embeding:", "unknown key", "embedding, generation"]),
     "misspelt key": ("method: full,", "methud: full,", ["recipes.full.methud", "unknown key", "data, method, rank"]),
-    "misspelt limit": ("general: 100", "genral: 100", ["corpus.genral", "test, dev, raft, neighbour, general"]),
+    "misspelt limit": ("general: 100", "genral: 100", ["corpus.genral", "test, dev, raft, neighbour, easy, general"]),
     "misspelt side": ("b: floor", "bb: floor", ["claims.C1.contrasts.1.bb", "keys here are a, b, probe"]),
     "word for a number": ("k: 3}", "k: three}", ["retrieval.k", "valid integer", "'three'"]),
     "number for a word": ("name: tiny", "name: 7", ["name", "valid string", "got 7"]),
@@ -214,6 +214,22 @@ def test_a_study_that_extends_another_keeps_what_it_does_not_say(tmp_path):
     assert (small.name, small.retrieval.k) == ("small", 2)
     assert small.retrieval.passage_tokens == itr.retrieval.passage_tokens
     assert small.registration == itr.registration
+
+
+def test_a_study_may_extend_one_that_extends_another(tmp_path):
+    middle = write(tmp_path, "extends: itr\nname: middle\nretrieval: {k: 2}\n")
+    (tmp_path / "last.yaml").write_text(f"extends: {middle}\nname: last\nretrieval: {{passage_tokens: 40}}\n")
+    last = load_study(str(tmp_path / "last.yaml"))
+    assert (last.name, last.retrieval.k, last.retrieval.passage_tokens) == ("last", 2, 40)
+    assert last.corpus == load_study("itr").corpus
+
+
+def test_studies_that_extend_each_other_are_refused(tmp_path):
+    one, two = tmp_path / "one.yaml", tmp_path / "two.yaml"
+    one.write_text(f"extends: {two}\nname: one\n")
+    two.write_text(f"extends: {one}\nname: two\n")
+    with pytest.raises(ValueError, match=r"two\.yaml: extends one\.yaml, which extends it"):
+        load_study(str(one))
 
 
 def test_a_recipe_needs_rank_and_alpha_for_lora_alone():

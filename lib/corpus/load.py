@@ -1,4 +1,4 @@
-"""Read a corpus folder and check it: schema, references, and that every value stands in its answers and evidence."""
+"""Read a corpus folder: its records in a fixed order, checked, each split cut to the size that a study asks for."""
 
 import json
 from collections import Counter
@@ -11,11 +11,22 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from lib import paths
-from lib.corpus import values
-from lib.corpus.matching import states
-from lib.corpus.records import Document, Evidence, Fact, FaqItem, Question
+from lib.corpus.checks import problems_of
+from lib.corpus.records import Document, Evidence, Fact, FaqItem, Paraphrase, Question, Replacement
 
-SPLIT_FIELDS = ("test", "dev", "raft", "neighbour", "general")
+SPLITS = ("test", "dev", "raft", "neighbour", "easy", "general")
+# Untrained facts: the probe that asks for them has the name of their split.
+UNTRAINED = ("neighbour", "easy", "general")
+TABLES = {
+    "facts": Fact,
+    "faq": FaqItem,
+    "questions": Question,
+    "evidence": Evidence,
+    "paraphrases": Paraphrase,
+    "replacements": Replacement,
+}
+# What a corpus may do without; every other file is needed.
+OPTIONAL = ("paraphrases", "replacements")
 
 
 @dataclass(frozen=True)
@@ -27,6 +38,10 @@ class Corpus:
     questions: tuple[Question, ...]
     documents: tuple[Document, ...]
     evidence: tuple[Evidence, ...]
+    paraphrases: tuple[Paraphrase, ...] = ()
+    replacements: tuple[Replacement, ...] = ()
+    older: tuple[Document, ...] = ()  # the pages of the replaced rules, before and after their replacement
+    newer: tuple[Document, ...] = ()
 
     @cached_property
     def fact(self) -> dict[str, Fact]:
@@ -45,9 +60,9 @@ class Corpus:
     def ask(self, probe: str, split: str = "test", facts: int | None = None) -> list[Question]:
         """The questions of one probe and split, `facts` keeping to the first so many facts of its FAQ.
 
-        The probes general and neighbour have splits of their own.
+        The probes of untrained facts (neighbour, easy, general) have splits of their own.
         """
-        split = probe if probe in ("general", "neighbour") else split
+        split = probe if probe in UNTRAINED else split
         asked = [q for q in self.questions if q.probe == probe and self.split_of(q) == split]
         if facts is None:
             return asked
@@ -63,20 +78,22 @@ class Corpus:
         return [item for item in self.faq if self.split_of(item) == split][:limit]
 
     def value_type(self, question: Question) -> str:
-        """The value type asked for; `entity` for unanswerable questions."""
+        """The value type asked for: its own if it names one, else its (first) fact's; `entity` when it has no answer."""
+        if question.value_type:
+            return question.value_type
         return self.fact[question.fact_ids[0]].value_type if question.fact_ids else "entity"
 
 
 def load_corpus(folder: str, **limits: int | None) -> Corpus:
     """The corpus in `folder` (relative to the repository root), each split cut to its limit.
 
-    A split is cut in an order that a hash of the fact id fixes, so a larger limit contains a smaller one.
+    A split is cut in an order that a hash of the fact id fixes, so a larger limit contains a smaller one. Two limits are
+    not of a split: `unanswerable` questions, and `wordings`, how many paraphrase questions a fact keeps.
     Raises ValueError listing every problem with file, line, value and remedy.
     """
     root = paths.ROOT / folder
     corpus, problems = _read(root)
-    problems += _check_references(corpus) if not problems else []
-    problems += _check_values(corpus, root) if not problems else []
+    problems = problems or problems_of(corpus)
     if problems:
         shown = problems[:20] + ([f"... and {len(problems) - 20} more"] if len(problems) > 20 else [])
         raise ValueError("\n".join(shown))
@@ -86,19 +103,28 @@ def load_corpus(folder: str, **limits: int | None) -> Corpus:
 def _read(root: Path) -> tuple[Corpus, list[str]]:
     problems: list[str] = []
     tables = {}
-    for name, record in (("facts", Fact), ("faq", FaqItem), ("questions", Question), ("evidence", Evidence)):
+    for name, record in TABLES.items():
         tables[name], found = _read_table(root / f"{name}.jsonl", record)
         problems += found
-    documents = []
-    for path in sorted((root / "documents").glob("*.md")):
-        text = path.read_text(encoding="utf-8")
-        documents.append(Document(path.stem, text.splitlines()[0].lstrip("# ").strip() if text else path.stem, text))
+    documents, older, newer = (
+        _read_documents(root / part) for part in ("documents", "vintages/before", "vintages/after")
+    )
     if not documents:
         problems.append(f"{root / 'documents'}: no *.md guide found; retrieval needs at least one")
-    return Corpus(documents=tuple(documents), **tables), problems
+    return Corpus(documents=documents, older=older, newer=newer, **tables), problems
+
+
+def _read_documents(folder: Path) -> tuple[Document, ...]:
+    texts = {path.stem: path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.md"))}
+    return tuple(
+        Document(name, text.splitlines()[0].lstrip("# ").strip() if text else name, text)
+        for name, text in texts.items()
+    )
 
 
 def _read_table(path: Path, record: type) -> tuple[tuple, list[str]]:
+    if not path.exists() and path.stem in OPTIONAL:
+        return (), []
     if not path.exists():
         return (), [f"{path}: file not found; see data/README.md for the files of a corpus"]
     adapter, known = TypeAdapter(record), [field.name for field in fields(record)]
@@ -128,86 +154,36 @@ def _read_table(path: Path, record: type) -> tuple[tuple, list[str]]:
     return tuple(rows), problems
 
 
-def _check_references(corpus: Corpus) -> list[str]:
-    problems = []
-    facts, documents = corpus.fact, {document.id: document for document in corpus.documents}
-    for name, items in (("faq.jsonl", corpus.faq), ("questions.jsonl", corpus.questions)):
-        for number, item in enumerate(items, 1):
-            unknown = [fact_id for fact_id in item.fact_ids if fact_id not in facts]
-            if not item.fact_ids and getattr(item, "probe", None) != "unanswerable":
-                problems.append(f"{name}:{number}: {item.id}: fact_ids is empty; only unanswerable questions have none")
-            if unknown:
-                problems.append(f"{name}:{number}: fact_ids {unknown} not in facts.jsonl")
-            elif len({facts[fact_id].split for fact_id in item.fact_ids}) > 1:
-                problems.append(f"{name}:{number}: {item.id} mixes facts of several splits; keep to one")
-    for number, fact in enumerate(corpus.facts, 1):
-        old = facts.get(fact.supersedes) if fact.supersedes else None
-        if fact.supersedes and not old:
-            problems.append(f"facts.jsonl:{number}: {fact.id} supersedes {fact.supersedes!r}, not in facts.jsonl")
-        elif old and old.split != fact.split:
-            problems.append(
-                f"facts.jsonl:{number}: {fact.id} ({fact.split}) supersedes {old.id} ({old.split}); "
-                "a chain stays within one split"
-            )
-    for number, item in enumerate(corpus.evidence, 1):
-        where = f"evidence.jsonl:{number}"
-        if item.fact_id not in facts:
-            problems.append(f"{where}: fact_id {item.fact_id!r} not in facts.jsonl")
-        elif item.document not in documents:
-            problems.append(f"{where}: document {item.document!r} not one of {sorted(documents)}")
-        elif item.quote not in documents[item.document].text:
-            problems.append(f"{where}: quote not found word for word in {item.document}.md: {item.quote[:60]!r}")
-    return problems
-
-
-def _check_values(corpus: Corpus, root: Path) -> list[str]:
-    """Every value must be found, by the matcher that judges, wherever it is said to be."""
-    problems = []
-    for number, fact in enumerate(corpus.facts, 1):
-        try:
-            values.parse_value(fact.value, fact.value_type)
-        except ValueError as error:
-            problems.append(f"facts.jsonl:{number}: {fact.id}: {error}")
-    if problems:
-        return problems
-    for number, item in enumerate(corpus.faq, 1):
-        for fact_id in item.fact_ids:
-            for field in ("raw_answer", "uniform_answer"):
-                if not states(getattr(item, field), corpus.fact[fact_id]):
-                    value = corpus.fact[fact_id].value
-                    problems.append(f"faq.jsonl:{number}: {item.id}: {field} does not state {value!r}; reword it")
-    for number, item in enumerate(corpus.evidence, 1):
-        # A guide's sentence gives a yes/no by its whole sense, which no matcher reads.
-        fact = corpus.fact[item.fact_id]
-        if fact.value_type != "yesno" and not states(item.quote, fact):
-            value = corpus.fact[item.fact_id].value
-            problems.append(f"evidence.jsonl:{number}: {item.fact_id}: quote does not state {value!r}")
-    for number, question in enumerate(corpus.questions, 1):
-        if question.probe == "choice" and len(set(question.choices)) < 3:
-            problems.append(f"questions.jsonl:{number}: {question.id}: a choice needs 3 or more different choices")
-        if (question.expected is None) != (question.probe == "unanswerable"):
-            problems.append(f"questions.jsonl:{number}: {question.id}: expected is null for unanswerable, only there")
-    return problems
-
-
 def _cut(corpus: Corpus, limits: dict[str, int | None]) -> Corpus:
-    keep = {fact.id for split in SPLIT_FIELDS for fact in _first(corpus, split, limits.get(split))}
-    facts = tuple(fact for fact in corpus.facts if fact.id in keep)
-    order = {fact.id: _rank(fact.id) for fact in facts}
-    # The supersedes link is dropped with the fact it points to, never left dangling.
-    facts = tuple(replace(f, supersedes=f.supersedes if f.supersedes in keep else None) for f in facts)
-    asked = [q for q in corpus.questions if all(f in keep for f in q.fact_ids)]
-    known = [q for q in asked if q.fact_ids]
-    unknown = [q for q in asked if not q.fact_ids][: limits.get("unanswerable")]
-    return Corpus(
-        facts=facts,
-        faq=tuple(
-            sorted((i for i in corpus.faq if all(f in keep for f in i.fact_ids)), key=lambda i: order[i.fact_ids[0]])
+    keep = {fact.id for split in SPLITS for fact in _first(corpus, split, limits.get(split))}
+    order = {fact_id: _rank(fact_id) for fact_id in keep}
+    items = [item for item in corpus.faq if keep.issuperset(item.fact_ids)]
+    asked = [q for q in corpus.questions if q.fact_ids and keep.issuperset(q.fact_ids)]
+    unanswerable = [q for q in corpus.questions if not q.fact_ids]
+    known = {item.id for item in items}
+    return replace(
+        corpus,
+        # The supersedes link is dropped with the fact it points to, never left dangling.
+        facts=tuple(
+            replace(f, supersedes=f.supersedes if f.supersedes in keep else None) for f in corpus.facts if f.id in keep
         ),
-        questions=tuple(known + unknown),
-        documents=corpus.documents,
+        faq=tuple(sorted(items, key=lambda item: order[item.fact_ids[0]])),
+        questions=tuple(_first_wordings(asked, limits.get("wordings")) + unanswerable[: limits.get("unanswerable")]),
         evidence=tuple(item for item in corpus.evidence if item.fact_id in keep),
+        paraphrases=tuple(item for item in corpus.paraphrases if item.faq_id in known),
+        replacements=tuple(r for r in corpus.replacements if keep.issuperset((r.before, r.after))),
     )
+
+
+def _first_wordings(questions: list[Question], limit: int | None) -> list[Question]:
+    """The questions, of each fact's paraphrases only the first `limit`."""
+    seen, kept = Counter(), []
+    for question in questions:
+        key = (question.probe, question.fact_ids)
+        seen[key] += 1
+        if question.probe != "paraphrase" or limit is None or seen[key] <= limit:
+            kept.append(question)
+    return kept
 
 
 def _rank(fact_id: str) -> str:
@@ -226,5 +202,7 @@ def describe(corpus: Corpus) -> dict[str, dict[str, int]]:
         "facts by value type": dict(Counter(fact.value_type for fact in corpus.facts)),
         "questions by probe": dict(Counter(question.probe for question in corpus.questions)),
         "FAQ items by style": dict(Counter(item.raw_style for item in corpus.faq)),
+        "training wordings": {"FAQ items": len(corpus.faq), "paraphrases": len(corpus.paraphrases)},
         "guides": {"count": len(corpus.documents), "words": sum(len(d.text.split()) for d in corpus.documents)},
+        "replaced rules": {"count": len(corpus.replacements), "pages before and after": len(corpus.older)},
     }

@@ -1,5 +1,7 @@
 """When a value found in text is the value of a fact: the one rule that data checks and the judge share."""
 
+from functools import lru_cache
+
 from lib.corpus.records import Fact
 from lib.corpus.values import Value, find_entity, find_values, parse_value
 
@@ -20,6 +22,7 @@ def agrees(wanted: Value, found: Value, *, relaxed: bool) -> bool:
     return wanted.value_type == found.value_type and number == found_number and compatible
 
 
+@lru_cache(maxsize=100_000)  # a process that loads a corpus again, as the tests do, asks the same again
 def states(text: str, fact: Fact) -> bool:
     """Whether the text states the fact's value, or an accepted form of it; a yes or no counts by its polarity."""
     if find_entity(text, [fact.value, *fact.accept]):

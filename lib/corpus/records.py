@@ -5,9 +5,9 @@ from enum import StrEnum
 from typing import Literal
 
 ValueType = Literal["amount", "date", "duration", "percent", "form", "section", "count", "entity", "yesno"]
-Split = Literal["test", "dev", "raft", "neighbour", "general"]
+Split = Literal["test", "dev", "raft", "neighbour", "easy", "general"]
 Probe = Literal[
-    "trained", "paraphrase", "cloze", "reverse", "two_fact", "choice", "unanswerable", "general", "neighbour"
+    "trained", "paraphrase", "cloze", "reverse", "two_fact", "choice", "unanswerable", "general", "easy", "neighbour"
 ]
 RawStyle = Literal["terse", "long_winded", "bulleted", "html_residue", "cross_reference", "buried", "mixed_format"]
 
@@ -55,9 +55,11 @@ class FaqItem:
 class Question:
     """Asks for one fact (or two, or none); `probe` says how.
 
-    `expected` is the value asked for, None when the corpus does not hold it. `choices` (probe `choice` only) lists the
-    expected value first and its distractors after it. `screen_text` is a second wording of the same question, used only
-    to decide what the base model knows, never to score an arm.
+    `expected` is the value asked for, None when the corpus does not hold it; of two facts, both values in the order of
+    `fact_ids`, joined by "; ". `choices` (probe `choice` only) lists the expected value first and its distractors after
+    it. `screen_text` is a second wording of the same question, used only to decide what the base model knows, never to
+    score an arm. A reverse question asks for something else than the fact's value: `value_type` and `accept` then say
+    what kind of value and which other forms of it are right.
     """
 
     id: str
@@ -67,6 +69,38 @@ class Question:
     expected: str | None
     choices: tuple[str, ...] = ()
     screen_text: str | None = None
+    value_type: ValueType | None = None
+    accept: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Paraphrase:
+    """Another wording of an FAQ item's question and answer, the value unchanged: for training only, never asked."""
+
+    id: str
+    faq_id: str
+    question: str
+    answer: str
+
+
+@dataclass(frozen=True)
+class Replacement:
+    """A rule whose value was replaced: the facts before and after it, and an undated question, "as of now".
+
+    At any time one value is right: `before` until the replacement, `after` from then on. `document` is the page of
+    `vintages/before` and `vintages/after` that describes the rule as it then stands, in the words of the two quotes.
+    """
+
+    id: str
+    before: str
+    after: str
+    question: str
+    faq_question: str
+    before_answer: str
+    after_answer: str
+    document: str
+    before_quote: str
+    after_quote: str
 
 
 @dataclass(frozen=True)

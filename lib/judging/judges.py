@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from lib.corpus.load import Corpus
-from lib.corpus.records import Answer, Question, Verdict
+from lib.corpus.records import Answer, Fact, Question, Verdict
 from lib.judging.keyfacts import Grade, grade
 from lib.judging.style import is_uniform, parse_json_answer
 from lib.models.claude import Client, JudgeItem
@@ -58,10 +58,25 @@ def judge_answer(corpus: Corpus, study: Study, answer: Answer) -> dict:
 
 
 def _by_keyfacts(corpus: Corpus, question: Question, text: str) -> Grade:
-    accept = [form for fact_id in question.fact_ids for form in corpus.fact[fact_id].accept]
+    facts = [corpus.fact[fact_id] for fact_id in question.fact_ids]
+    if question.probe == "two_fact":
+        return _by_both(text, facts, question.text)
+    accept = question.accept if question.value_type else [form for fact in facts for form in fact.accept]
     return grade(
         text, expected=question.expected, value_type=corpus.value_type(question), accept=accept, question=question.text
     )
+
+
+def _by_both(text: str, facts: Sequence[Fact], question: str) -> Grade:
+    """Right when both values are stated and neither is denied, in any order: the lesser of the two relaxed grades.
+
+    The strict grade asks for the value that is asserted first, which only one of two can be.
+    """
+    grades = [grade(text, expected=f.value, value_type=f.value_type, accept=f.accept, question=question) for f in facts]
+    verdict = max(
+        (found.relaxed for found in grades), key=[Verdict.CORRECT, Verdict.NOT_ATTEMPTED, Verdict.INCORRECT].index
+    )
+    return Grade(verdict, verdict, "; ".join(found.reason for found in grades))
 
 
 def _by_likelihood(answer: Answer) -> Grade:

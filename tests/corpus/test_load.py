@@ -12,7 +12,7 @@ from lib.corpus.load import describe, load_corpus
 from lib.corpus.matching import agrees, states
 from lib.corpus.values import parse_value
 
-SPLITS = ("test", "dev", "raft", "neighbour", "general")
+SPLITS = ("test", "dev", "raft", "neighbour", "easy", "general")
 
 
 @pytest.fixture(scope="module")
@@ -210,6 +210,79 @@ def choice_of_two(folder):
     return f"questions.jsonl:{index + 1}: {rows[index]['id']}: a choice needs 3"
 
 
+def choice_with_a_right_distractor(folder):
+    rows = rows_of(folder, "questions")
+    index = position(rows, lambda row: row["probe"] == "choice")
+    rows[index]["choices"][2] = rows[index]["choices"][0]
+    put(folder, "questions", rows)
+    return f"questions.jsonl:{index + 1}: {rows[index]['id']}: the distractor {rows[index]['choices'][0]!r} is right"
+
+
+def choice_that_opens_with_a_distractor(folder):
+    rows = rows_of(folder, "questions")
+    index = position(rows, lambda row: row["probe"] == "choice")
+    rows[index]["choices"] = rows[index]["choices"][1:] + rows[index]["choices"][:1]
+    put(folder, "questions", rows)
+    return f"questions.jsonl:{index + 1}: {rows[index]['id']}: the first choice {rows[index]['choices'][0]!r} is not"
+
+
+def paraphrase_that_tells_its_answer(folder):
+    rows = rows_of(folder, "questions")
+    index = position(rows, lambda row: row["probe"] == "paraphrase" and row["expected"].endswith("INR"))
+    rows[index]["text"] += f" Is it Rs {rows[index]['expected'].split()[0]}?"
+    put(folder, "questions", rows)
+    return f"questions.jsonl:{index + 1}: {rows[index]['id']}: the question contains its answer"
+
+
+def cloze_without_a_blank(folder):
+    where = edit(folder, "questions", lambda row: row["probe"] == "cloze", text="Fill in the blank: it is due.")
+    return where + next(row["id"] for row in rows_of(folder, "questions") if row["probe"] == "cloze")
+
+
+def reverse_without_a_type(folder):
+    rows = rows_of(folder, "questions")
+    index = position(rows, lambda row: row["probe"] == "reverse")
+    return edit(folder, "questions", lambda row: row["probe"] == "reverse", value_type=None) + rows[index]["id"]
+
+
+def two_facts_with_one_value(folder):
+    rows = rows_of(folder, "questions")
+    index = position(rows, lambda row: row["probe"] == "two_fact")
+    alone = rows[index]["expected"].split("; ")[0]
+    return edit(folder, "questions", lambda row: row["probe"] == "two_fact", expected=alone) + rows[index]["id"]
+
+
+def training_wording_without_the_value(folder):
+    where = edit(folder, "paraphrases", answer="It depends.")
+    return where + f"{rows_of(folder, 'paraphrases')[0]['id']}: answer does not state "
+
+
+def training_wording_of_an_unknown_item(folder):
+    return edit(folder, "paraphrases", faq_id="no-such") + "faq_id 'no-such' not in faq.jsonl"
+
+
+def replacement_quote_of_the_other_time(folder):
+    row = rows_of(folder, "replacements")[0]
+    return edit(folder, "replacements", after_quote=row["before_quote"]) + "quote not found word for word in "
+
+
+def replacement_answer_of_the_other_time(folder):
+    row = rows_of(folder, "replacements")[0]
+    where = edit(folder, "replacements", after_answer=row["before_answer"])
+    return where + f"{row['id']}: after_answer does not state "
+
+
+def replacement_the_wrong_way_round(folder):
+    rows = rows_of(folder, "replacements")
+    old, new = rows[0]["before"], rows[0]["after"]
+    edit(folder, "replacements", before=new, after=old)
+    return f"replacements.jsonl:1: {rows[0]['id']}: {old} does not supersede {new}"
+
+
+def replacement_on_an_unknown_page(folder):
+    return edit(folder, "replacements", document="no-such") + "document 'no-such' not one of ["
+
+
 def missing_file(folder):
     (folder / "faq.jsonl").unlink()
     return f"{folder / 'faq.jsonl'}: file not found; see data/README.md"
@@ -251,6 +324,18 @@ FAULTS = [
     expected_null_for_an_answerable_question,
     expected_value_for_an_unanswerable_question,
     choice_of_two,
+    choice_with_a_right_distractor,
+    choice_that_opens_with_a_distractor,
+    paraphrase_that_tells_its_answer,
+    cloze_without_a_blank,
+    reverse_without_a_type,
+    two_facts_with_one_value,
+    training_wording_without_the_value,
+    training_wording_of_an_unknown_item,
+    replacement_quote_of_the_other_time,
+    replacement_answer_of_the_other_time,
+    replacement_the_wrong_way_round,
+    replacement_on_an_unknown_page,
     missing_file,
     no_documents,
 ]
@@ -309,9 +394,9 @@ def test_a_limit_on_one_split_leaves_the_others_whole(corpus):
 
 
 def test_nothing_points_to_a_fact_that_was_cut():
-    cut = load_corpus("data/itr", test=7, dev=3, raft=3, neighbour=3, general=3)
+    cut = load_corpus("data/itr", test=7, dev=3, raft=3, neighbour=3, easy=3, general=3)
     kept = set(cut.fact)
-    assert len(kept) == 19
+    assert len(kept) == 22
     assert kept.issuperset(fact.supersedes for fact in cut.facts if fact.supersedes)
     assert kept.issuperset(fact_id for row in (*cut.faq, *cut.questions) for fact_id in row.fact_ids)
     assert kept.issuperset(item.fact_id for item in cut.evidence)

@@ -20,6 +20,16 @@ QUESTIONS = (
     Question("cap/choice", ("cap",), "choice", "How much?", "75000 INR", ("75000 INR", "50000 INR", "40000 INR")),
     Question("form/paraphrase", ("form",), "paraphrase", "Which form is it?", "ITR-4"),
     Question("none/unanswerable", (), "unanswerable", "Who wrote the portal?", None),
+    Question("cap-and-form", ("cap", "form"), "two_fact", "How much, and on which form?", "75000 INR; ITR-4"),
+    Question(
+        "cap/reverse",
+        ("cap",),
+        "reverse",
+        "What is Rs 75,000?",
+        "standard deduction",
+        value_type="entity",
+        accept=("the flat deduction",),
+    ),
 )
 CORPUS = Corpus(facts=FACTS, faq=(), questions=QUESTIONS, documents=(), evidence=())
 STUDY = SimpleNamespace(
@@ -201,3 +211,33 @@ def test_an_answer_that_could_not_be_had_is_neither_wrong_nor_an_abstention():
     found = judge_answers(CORPUS, STUDY, [failed])[0]
     assert (found["verdict"], found["verdict_relaxed"]) == ("JUDGE_FAILED", "JUDGE_FAILED")
     assert judge_answers(CORPUS, STUDY, [answer("")])[0]["verdict"] == "NOT_ATTEMPTED"
+
+
+@pytest.mark.parametrize(
+    ("text", "verdict"),
+    [
+        ("Rs 75,000, on ITR-4.", "CORRECT"),
+        ("Use Sugam; the limit is 75 thousand rupees.", "CORRECT"),
+        ("Rs 75,000, on ITR-2.", "INCORRECT"),
+        ("ITR-4.", "INCORRECT"),
+        ("It is not Rs 75,000, and the form is ITR-4.", "INCORRECT"),
+        ("", "NOT_ATTEMPTED"),
+        ("I do not know.", "NOT_ATTEMPTED"),
+    ],
+)
+def test_two_facts_are_right_when_both_are_stated_in_any_order(text, verdict):
+    found = row(text, "cap-and-form")
+    assert (found["verdict"], found["verdict_relaxed"]) == (verdict, verdict)
+
+
+@pytest.mark.parametrize(
+    ("text", "verdict"),
+    [
+        ("It is the standard deduction.", "CORRECT"),
+        ("The flat deduction of a salaried person.", "CORRECT"),
+        ("Rs 75,000.", "INCORRECT"),
+    ],
+)
+def test_a_reverse_question_is_graded_by_its_own_value_not_by_its_facts(text, verdict):
+    found = row(text, "cap/reverse")
+    assert (found["verdict"], found["value_type"]) == (verdict, "entity")
