@@ -88,7 +88,7 @@ def tiny(tiny_model):
 @pytest.fixture(scope="session")
 def small_corpus():
     """A few facts of every split, and only the guides that state them."""
-    corpus = load_corpus("data/itr", test=4, dev=3, raft=10, neighbour=2, general=2, unanswerable=3)
+    corpus = load_corpus("data/itr", test=4, dev=3, raft=10, neighbour=2, easy=2, general=2, unanswerable=3, wordings=1)
     stated = {item.document for item in corpus.evidence}
     return replace(corpus, documents=tuple(d for d in corpus.documents if d.id in stated))
 

@@ -28,9 +28,10 @@ def test_links_between_documents_resolve():
 
 def test_the_datasheet_counts_what_is_there():
     sheet = (paths.ROOT / "data/README.md").read_text()
-    for name in ("facts", "faq", "questions", "evidence"):
-        rows = len((paths.ROOT / f"data/itr/{name}.jsonl").read_text().splitlines())
-        assert re.search(rf"`{name}\.jsonl` \|.*\| {rows} \|", sheet), f"{name}.jsonl has {rows} rows"
+    for name in ("facts", "faq", "questions", "evidence", "paraphrases", "replacements"):
+        rows = [len((paths.DATA / folder / f"{name}.jsonl").read_text().splitlines()) for folder in ("itr", "control")]
+        counts = " | ".join(f"{count:,}" for count in rows)
+        assert re.search(rf"`{name}\.jsonl` \|.*\| {counts} \|", sheet), f"{name}.jsonl has {counts} rows"
 
 
 def test_the_log_puts_a_verdict_into_every_heading_newest_first():

@@ -38,9 +38,11 @@ def test_the_relaxed_verdict_is_counted_apart():
     assert (table.correct[0], table.relaxed[0]) == (0, 1)
 
 
-def test_the_unit_is_the_fact_or_the_question_that_asks_for_none():
-    table = tables.frame([row("f1"), row(fact_ids=[], question_id="u7", value_type=None), row(fact_ids=["f2", "f3"])])
-    assert list(table.unit) == ["f1", "u7", "f2"]
+def test_the_unit_is_the_fact_or_the_question_that_asks_for_none_or_for_two():
+    table = tables.frame(
+        [row("f1"), row(fact_ids=[], question_id="u7", value_type=None), row(fact_ids=["f2", "f3"], question_id="t2")]
+    )
+    assert list(table.unit) == ["f1", "u7", "t2"]
 
 
 def test_style_and_json_are_shares():
