@@ -32,6 +32,16 @@ def test_an_altered_number_in_the_readme_is_noticed():
     assert readme.filled(altered) != altered
 
 
+def test_a_registration_that_changed_is_said_with_both_hashes_and_one_that_did_not_is_not():
+    study = load_study("itr")
+    moved = study.model_copy(update={"grids": {}})
+    assert readme.changed_since(study, study, 122) == ""
+    warning = readme.changed_since(moved, study, 122)
+    assert moved.registration in warning
+    assert study.registration in warning
+    assert "122 test facts" in warning
+
+
 @pytest.mark.parametrize("folder", PUBLISHED, ids=lambda folder: folder.name)
 class TestPublishedStudy:
     def test_verdicts_and_scoreboard_follow_from_the_published_rows(self, folder, monkeypatch):
@@ -50,10 +60,15 @@ class TestPublishedStudy:
         assert set(found) == {f"C{number}" for number in range(1, 18)}
         assert all(claim["verdict"] in NEEDED and claim["evidence"] for claim in found.values())
 
-    def test_the_registration_is_the_one_in_the_study_file(self, folder):
-        study = load_study(folder.name)
-        for path in folder.glob("*/summary.json"):
-            assert Study.model_validate(json.loads(path.read_text())["parameters"]).registration == study.registration
+    def test_all_notebooks_ran_under_one_registration_and_a_change_since_is_shown(self, folder):
+        ran = {
+            Study.model_validate(json.loads(path.read_text())["parameters"]).registration
+            for path in folder.glob("*/summary.json")
+        }
+        assert len(ran) == 1
+        if folder.name == "itr" and ran != {load_study("itr").registration}:
+            shown = (paths.ROOT / "README.md").read_text()
+            assert all(name in shown for name in (*ran, load_study("itr").registration, "are of an earlier run"))
 
     def test_every_cell_of_the_grid_is_one_row(self, folder):
         for path in folder.glob("*/records.jsonl"):

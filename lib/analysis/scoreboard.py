@@ -9,6 +9,7 @@ from lib import paths, runs
 from lib.analysis.claims import Evidence, Finding, score
 from lib.analysis.stats import Estimate, estimate, paired_difference, wilson
 from lib.analysis.tables import frame, primary, screened_kept
+from lib.corpus.load import UNTRAINED
 from lib.studies import Study
 
 
@@ -50,7 +51,7 @@ def gather(table: pd.DataFrame, summaries: dict[str, dict]) -> Evidence:
     for summary in summaries.values():
         losses.update(summary["metrics"].get("loss", {}))
         latencies.update(summary["metrics"].get("latency_ms", {}))
-    forgetting = screened_kept(test[test.probe.isin(["general", "easy"])], screen)
+    forgetting = screened_kept(test[test.probe.isin(UNTRAINED)], screen)
     return Evidence(pd.concat([test, forgetting], ignore_index=True), losses, latencies)
 
 

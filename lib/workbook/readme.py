@@ -5,7 +5,7 @@ import re
 
 from lib import paths, runs
 from lib.analysis import decision
-from lib.studies import load_study
+from lib.studies import Study, load_study
 from lib.workbook.report import FLIPS_HEADER, HEADLINE_HEADER, headline_rows
 
 RESULTS = paths.RESULTS / "itr"
@@ -32,6 +32,23 @@ def filled(text: str) -> str:
     return re.sub(r"<!-- generated: (?P<name>[a-z]+) -->\n.*?<!-- end -->", fill, text, flags=re.DOTALL)
 
 
+def _published() -> Study:
+    """The study as it was when the published results were made; the study file may have changed since."""
+    first = min(RESULTS.glob("*/summary.json"))
+    return Study.model_validate(json.loads(first.read_text())["parameters"])
+
+
+def changed_since(published: Study, current: Study, asked: int) -> str:
+    """A warning when the study file registers something else than what was published; empty when it does not."""
+    if published.registration == current.registration:
+        return ""
+    return (
+        f"**The figures on this page, in results/ and in the notebooks are of an earlier run: registration "
+        f"{published.registration}, {asked} test facts. Since then the corpus and the study file have grown (registration "
+        f"{current.registration}); `make reproduce` measures what they say now.**\n\n"
+    )
+
+
 def _scoreboard() -> dict[str, dict]:
     return {line["id"]: line for line in json.loads((RESULTS / "scoreboard.json").read_text())}
 
@@ -46,7 +63,8 @@ def _share(line: dict) -> str:
 
 def answer_block() -> str:
     """The answer in words, from the headline conditions and the verdicts."""
-    lines, claims, recipes = _scoreboard(), _claims(), load_study("itr").recipes
+    lines, claims, study = _scoreboard(), _claims(), _published()
+    recipes = study.recipes
     base, short, long, rag, hybrid = (
         _share(lines[f"accuracy/paraphrase/{name}"]) for name in ("base", "lora_raw", "lora_raw_20ep", "rag", "hybrid")
     )
@@ -57,7 +75,7 @@ def answer_block() -> str:
         for verdict in ("held", "not_held", "undecided")
     }
     held, failed, open_ = (f"{len(names)} ({', '.join(names) or 'none'})" for names in named.values())
-    return (
+    return changed_since(study, load_study("itr"), lines["accuracy/paraphrase/base"]["n"]) + (
         f"Asked in words that nobody trained on, the model alone is right on {base} of the facts; fine-tuned on the FAQ "
         f"for {epochs} epochs, on {short}. After {memorised.epochs} epochs (on {memorised.facts or 'all'} of the facts) it "
         f"answers the trained wording on {trained}, and other wordings of the same facts on {long}. With retrieval the "
@@ -83,7 +101,7 @@ def claims_block() -> str:
 
 def decision_block() -> str:
     """The advice, what it rests on and where it would flip."""
-    study = load_study("itr")
+    study = _published()
     approaches, needs = decision.measured(study, _scoreboard()), study.decision
     card = _markdown_table(decision.CARD_HEADER, decision.card_rows(approaches, needs))
     return (
