@@ -52,7 +52,7 @@ report: setup  ## write the HTML reports again from the executed notebooks
 publish: setup  ## copy the study's results into results/, notebooks/ and README.md
 	$(BIN)/python -m lib.workbook.publish $(STUDY)
 
-compare: setup  ## two finished studies in one page: make compare A=itr B=control
+compare: setup  ## two finished studies in one page: make compare A=itr B=quick
 	$(BIN)/python -m lib.workbook.compare $(A) $(B)
 
 lab: setup  ## open the notebooks in JupyterLab

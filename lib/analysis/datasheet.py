@@ -7,7 +7,6 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from lib.analysis.stats import wilson
 from lib.corpus import values
 from lib.corpus.load import Corpus
 from lib.corpus.matching import states
@@ -174,8 +173,7 @@ def best_constants(corpus: Corpus, questions: Sequence[Question]) -> pd.DataFram
     for value_type, counts in sorted(seen.items()):
         value, most = counts.most_common(1)[0]
         hits += most if value_type != "yesno" else 0
-        share = wilson(most, counts.total())
-        lines.append([value_type, counts.total(), len(counts), value, share.value])
+        lines.append([value_type, counts.total(), len(counts), value, most / counts.total()])
     n = sum(counts.total() for value_type, counts in seen.items() if value_type != "yesno")
     lines.append(["all but yes/no", n, None, "the commonest of each type", hits / max(1, n)])
     return pd.DataFrame(lines, columns=["value type", "facts", "values", "commonest", "share"]).set_index("value type")

@@ -156,15 +156,7 @@ def interval_p(values: Sequence[float], threshold: float, interval: Callable[...
         low, high = interval(values, level=1 - alpha)
         return not low <= threshold <= high
 
-    least, most = 1e-5, 1 - 1e-9
-    if outside(least):
-        return least
-    if not outside(most):
-        return 1.0
-    while most - least > 1e-3 * most:
-        middle = (least * most) ** 0.5
-        least, most = (least, middle) if outside(middle) else (middle, most)
-    return most
+    return _smallest_alpha(outside, most=1.0)
 
 
 def equivalence_p(values: Sequence[float], margin: float, interval: Callable[..., tuple[float, float]]) -> float:
@@ -177,15 +169,20 @@ def equivalence_p(values: Sequence[float], margin: float, interval: Callable[...
         low, high = interval(values, level=1 - 2 * alpha)
         return -margin <= low and high <= margin
 
-    least, most = 1e-5, 0.5 - 1e-9
-    if inside(least):
+    return _smallest_alpha(inside, most=0.5)
+
+
+def _smallest_alpha(shown: Callable[[float], bool], *, most: float) -> float:
+    """The smallest alpha at which an effect is shown, between 1e-5 and `most`, by bisection of its logarithm."""
+    least, high = 1e-5, most - 1e-9
+    if shown(least):
         return least
-    if not inside(most):
-        return 0.5
-    while most - least > 1e-3 * most:
-        middle = (least * most) ** 0.5
-        least, most = (least, middle) if inside(middle) else (middle, most)
-    return most
+    if not shown(high):
+        return most
+    while high - least > 1e-3 * high:
+        middle = (least * high) ** 0.5
+        least, high = (least, middle) if shown(middle) else (middle, high)
+    return high
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from lib.corpus.load import Corpus
 
 BLANK = "____"
-# Questions whose wording must not give the value away.
-HELD_OUT = ("paraphrase", "cloze", "two_fact", "neighbour")
+# Probes whose wording must not give the value away.
+MUST_NOT_TELL = ("paraphrase", "cloze", "two_fact", "neighbour")
 
 
 def problems_of(corpus: "Corpus") -> list[str]:
@@ -133,7 +133,7 @@ def _question_problems(question: Question, facts: list[Fact]) -> Iterator[str]:
         yield f"expected {question.expected!r} is not the two facts' values, joined by '; '"
     if question.probe == "cloze" and question.text.count(BLANK) != 1:
         yield f"a cloze has exactly one {BLANK}"
-    given_away = [fact for fact in facts if question.probe in HELD_OUT and fact.value_type != "yesno"]
+    given_away = [fact for fact in facts if question.probe in MUST_NOT_TELL and fact.value_type != "yesno"]
     for fact in (fact for fact in given_away if states(question.text, fact)):
         yield f"the question contains its answer {fact.value!r}"
 

@@ -11,11 +11,10 @@ import numpy as np
 import pyarrow as pa
 from lancedb.index import FTS
 from lancedb.rerankers import RRFReranker
-from sentence_transformers import SentenceTransformer
 
 from lib import runs
 from lib.corpus.records import Passage
-from lib.models import registry
+from lib.retrieval.encoder import encode, load_encoder
 from lib.studies import Retrieval
 
 # Negation decides many tax answers, so "no" and "not" stay searchable; the rest is the usual list.
@@ -31,7 +30,7 @@ class Index:
 
     def __init__(self, passages: list[Passage], *, embedder: str):
         self.passages = {passage.id: passage for passage in passages}
-        self.encoder = SentenceTransformer(str(registry.embedder_path(embedder)), device=str(registry.device()))
+        self.encoder = load_encoder(embedder)
         self.key = runs.content_hash([passages, embedder, STOP_WORDS, runs.versions()])
         folder = runs.cache_dir("index", self.key)
         with runs.locked(folder):
@@ -61,7 +60,7 @@ class Index:
 
     def encode(self, texts: list[str]) -> np.ndarray:
         """Unit vectors, shape (len(texts), dimension)."""
-        return self.encoder.encode(texts, normalize_embeddings=True, show_progress_bar=False, batch_size=64)
+        return encode(self.encoder, texts)
 
     def search(self, questions: list[str], *, method: str, k: int) -> list[list[str]]:
         """The ids of the `k` best passages of each question, best first; fewer when fewer match (BM25 only).

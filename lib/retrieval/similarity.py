@@ -6,9 +6,8 @@ from typing import NamedTuple
 import numpy as np
 from rapidfuzz import fuzz
 from rapidfuzz.utils import default_process
-from sentence_transformers import SentenceTransformer
 
-from lib.models import registry
+from lib.retrieval.encoder import encode, load_encoder
 
 
 class Closest(NamedTuple):
@@ -28,11 +27,8 @@ def closest(
     vectors. The closest is the one with the greatest mean of the two. `among` says for each text which of `others`, by
     index, are compared with it: at least one.
     """
-    encoder = SentenceTransformer(str(registry.embedder_path(embedder)), device=str(registry.device()))
-    vectors, known = (
-        encoder.encode(list(side), normalize_embeddings=True, show_progress_bar=False, batch_size=64)
-        for side in (texts, others)
-    )
+    encoder = load_encoder(embedder)
+    vectors, known = encode(encoder, texts), encode(encoder, others)
     found = []
     for text, vector, indices in zip(texts, vectors, among, strict=True):
         meaning = known[list(indices)] @ vector
