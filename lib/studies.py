@@ -143,12 +143,18 @@ class Contrast(Schema):
 
 
 class Claim(Schema):
-    """A claim of the story: held when all its contrasts hold, not held when one fails, else undecided."""
+    """A claim of the story: held when all its contrasts hold, not held when one fails, else undecided.
+
+    margin_reason: why the margins are what they are. otherwise: written before the run, the likeliest reason for another
+    outcome and the experiment that would decide; shown where the claim does not hold.
+    """
 
     text: str
     notebook: str
     contrasts: tuple[Contrast, ...] = ()
     missing: str | None = None
+    margin_reason: str = ""
+    otherwise: str = ""
 
     @model_validator(mode="after")
     def _decidable(self):
@@ -227,6 +233,11 @@ class Study(Schema):
         for location, name in named:
             if name is not None and name not in known:
                 raise Misplaced(location, name, f"condition {name!r} not one of {sorted(known)}")
+        for i, name in enumerate(self.hybrid_candidates):
+            if name == "hybrid" or self.conditions[name].context != "retrieved":
+                raise Misplaced(
+                    ("hybrid_candidates", i), name, f"a hybrid retrieves; {name!r} has no retrieved context"
+                )
         return self
 
     @property

@@ -100,6 +100,7 @@ FAULTS = {
         "[base, rga, both]",
         ["grids.01_first.1.conditions.1", "'rga' not one of ['base', 'both'", "got 'rga'"],
     ),
+    "hybrid without retrieval": ("[both]", "[tuned]", ["hybrid_candidates.0", "'tuned' has no retrieved context"]),
     "unknown hybrid": ("[both]", "[booth]", ["hybrid_candidates.0", "'booth' not one of ['base', 'both'"]),
     "unknown weights": (
         "{weights: full}",

@@ -55,14 +55,14 @@ class Advice(NamedTuple):
 def measured(study: Study, lines: Mapping[str, dict]) -> list[Approach]:
     """The study's approaches from its scoreboard. Raises ValueError naming the scoreboard line that is missing.
 
-    An approach that retrieves is current when the documents are indexed again; one that was only tuned, when it is tuned
-    again. A model that is neither has no way to learn of a change, which costs nothing and brings nothing.
+    An approach that retrieves, as every `hybrid` does, is current when the documents are indexed again; one that was only
+    tuned, when it is tuned again. A model that is neither has no way to learn of a change, which costs nothing and brings nothing.
     """
     approaches = []
     for name, condition in study.decision.approaches.items():
-        settings = study.conditions[study.hybrid_candidates[0] if condition == "hybrid" else condition]
+        settings = study.conditions.get(condition)  # None for `hybrid`, which dev chooses
         update = 0.0
-        if settings.context != "none":
+        if settings is None or settings.context != "none":
             update = _line(lines, "cost/index_seconds")["value"]
         elif settings.weights in study.recipes:
             update = _line(lines, f"cost/train_seconds/{settings.weights}")["value"]

@@ -70,6 +70,31 @@ def screened_kept(table: pd.DataFrame, screen: pd.DataFrame) -> pd.DataFrame:
     return table[table.unit.isin(known)].assign(probe="kept")
 
 
+def knowledge_strata(table: pd.DataFrame) -> pd.Series:
+    """For each fact, whether the base model knew it: known, maybe known or unknown, indexed by fact.
+
+    Of `table`, the rows of split `screen` and probe `paraphrase` count: several prompts to the untouched model, in a wording
+    that no arm is asked. A fact is known when all of them bring its value, unknown when none does. SliCK (Gekhman et al.
+    2024) samples many prompts and temperatures and cuts finer; greedy answers to two prompts are what two cores afford.
+    Empty where nothing was screened.
+    """
+    screen = table[(table.split == "screen") & (table.probe == "paraphrase")]
+    share = screen.groupby("unit").correct.mean()
+    return share.map(lambda right: {0.0: "unknown", 1.0: "known"}.get(right, "maybe known")).astype(object)
+
+
+def by_stratum(table: pd.DataFrame, strata: pd.Series, conditions: Sequence[str]) -> pd.DataFrame:
+    """Accuracy of each condition (columns) in each stratum of facts (index), and how many facts; NaN where none was asked.
+
+    strata: a label for each fact; facts without one are left out. Seeds and wordings are averaged within a fact first.
+    """
+    asked = table[table.condition.isin(conditions) & table.unit.isin(strata.index)]
+    asked = asked.assign(stratum=asked.unit.map(strata))
+    shares = asked.groupby(["condition", "stratum", "unit"]).correct.mean().groupby(["condition", "stratum"]).mean()
+    columns = [name for name in conditions if name in set(asked.condition)]
+    return shares.unstack("condition").reindex(columns=columns).assign(facts=asked.groupby("stratum").unit.nunique())
+
+
 def read_answers(
     table: pd.DataFrame, corpus: Corpus, condition: str, probe: str, *, right: bool, n: int = 5
 ) -> pd.DataFrame:

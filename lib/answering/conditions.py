@@ -85,9 +85,11 @@ class Bench:
         recipe = self.study.recipes.get(self.condition(name).weights)
         return recipe.seeds if recipe else (0,)
 
-    def screen(self, probes: Sequence[str]) -> list[Answer]:
-        """The base model's answers to the other wording of the probes' questions."""
-        return [a for probe in probes for a in self.answer("base", self.corpus.screen(probe), seed=0)]
+    def screen(self, probes: Sequence[str], conditions: Sequence[str] = ("base",)) -> list[Answer]:
+        """The answers of untrained conditions to the other wording of the probes' questions."""
+        return [
+            a for name in conditions for probe in probes for a in self.answer(name, self.corpus.screen(probe), seed=0)
+        ]
 
     def answer(self, name: str, questions: Sequence[Question], *, seed: int) -> list[Answer]:
         """Answers of one condition with one seed, in the order of `questions`."""

@@ -88,7 +88,8 @@ def load_corpus(folder: str, **limits: int | None) -> Corpus:
     """The corpus in `folder` (relative to the repository root), each split cut to its limit.
 
     A split is cut in an order that a hash of the fact id fixes, so a larger limit contains a smaller one. Two limits are
-    not of a split: `unanswerable` questions, and `wordings`, how many paraphrase questions a fact keeps.
+    not of a split: `unanswerable` questions, and `wordings`, how many paraphrase questions a fact keeps; the next one, asked
+    by no arm, becomes the first one's `screen_text`.
     Raises ValueError listing every problem with file, line, value and remedy.
     """
     root = paths.ROOT / folder
@@ -176,14 +177,19 @@ def _cut(corpus: Corpus, limits: dict[str, int | None]) -> Corpus:
 
 
 def _first_wordings(questions: list[Question], limit: int | None) -> list[Question]:
-    """The questions, of each fact's paraphrases only the first `limit`."""
-    seen, kept = Counter(), []
+    """The questions, of each fact's paraphrases only the first `limit`; the first of them is screened by the next one."""
+    if limit is None:
+        return questions
+    wordings: dict[tuple[str, ...], list[Question]] = {}
     for question in questions:
-        key = (question.probe, question.fact_ids)
-        seen[key] += 1
-        if question.probe != "paraphrase" or limit is None or seen[key] <= limit:
-            kept.append(question)
-    return kept
+        if question.probe == "paraphrase":
+            wordings.setdefault(question.fact_ids, []).append(question)
+    kept = {question.id: question for asked in wordings.values() for question in asked[:limit]}
+    # A wording that is never asked is free to tell what the base model knows of the fact.
+    kept |= {
+        asked[0].id: replace(asked[0], screen_text=asked[limit].text) for asked in wordings.values() if asked[limit:]
+    }
+    return [kept.get(q.id, q) for q in questions if q.probe != "paraphrase" or q.id in kept]
 
 
 def _rank(fact_id: str) -> str:

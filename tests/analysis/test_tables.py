@@ -117,6 +117,37 @@ def test_kept_rows_are_those_known_under_the_other_wording():
     assert set(table.probe) == {"paraphrase"}, "the table itself is left as it was"
 
 
+def test_a_fact_is_known_when_every_prompt_brings_it_and_unknown_when_none_does():
+    prompts = {"a": ("CORRECT", "CORRECT"), "b": ("CORRECT", "INCORRECT"), "c": ("INCORRECT", "NOT_ATTEMPTED")}
+    screen = [
+        row(fact, verdict, split="screen", condition=name)
+        for fact, verdicts in prompts.items()
+        for name, verdict in zip(("base", "base_fewshot"), verdicts, strict=True)
+    ]
+    # c was right under the test's own wording, and d as a general question: neither says what the base knows of them
+    table = tables.frame([*screen, row("c"), row("d", probe="general", split="screen")])
+    assert dict(tables.knowledge_strata(table)) == {"a": "known", "b": "maybe known", "c": "unknown"}
+    assert tables.knowledge_strata(table[table.split != "screen"]).empty
+
+
+def test_accuracy_by_stratum_averages_seeds_within_a_fact_before_facts():
+    rows = [
+        row("a", condition="lora", seed=seed, verdict=v) for seed, v in enumerate(("CORRECT", "CORRECT", "INCORRECT"))
+    ]
+    rows += [
+        row("b", "INCORRECT", condition="lora"),
+        row("c", condition="lora"),
+        row("c"),
+        row("untold", condition="lora"),
+    ]
+    strata = pd.Series({"a": "known", "b": "known", "c": "unknown"})
+    found = tables.by_stratum(tables.frame(rows), strata, ["base", "lora", "absent"])
+    assert list(found.columns) == ["base", "lora", "facts"]
+    assert found.lora.to_dict() == {"known": pytest.approx((2 / 3 + 0) / 2), "unknown": 1.0}
+    assert found.facts.to_dict() == {"known": 2, "unknown": 1}
+    assert pd.isna(found.base["known"]) and found.base["unknown"] == 1.0
+
+
 class FewQuestions:
     """As much of a corpus as reading answers needs."""
 

@@ -207,6 +207,8 @@ def test_the_screen_asks_the_other_wording(bench, monkeypatch):
     assert [a.question_id for a in answers] == [question.id for question in questions] != []
     assert [question.text for question in seen] == [question.screen_text for question in questions]
     assert {a.condition for a in answers} == {"base"}
+    both = bench.screen(["general"], ["base", "base_fewshot"])
+    assert [a.condition for a in both] == ["base"] * len(questions) + ["base_fewshot"] * len(questions)
 
 
 def test_a_choice_is_the_likeliest_of_the_choices_and_no_text_is_generated(bench, layouts):

@@ -415,6 +415,15 @@ def test_screening_asks_the_same_questions_in_other_words(corpus):
         assert question.text == corpus.question[question.id].screen_text
 
 
+def test_a_wording_left_unasked_screens_the_fact():
+    both, one = (load_corpus("data/itr", test=6, wordings=wordings) for wordings in (None, 1))
+    for question in one.ask("paraphrase"):
+        first, second = (q for q in both.ask("paraphrase") if q.fact_ids == question.fact_ids)
+        assert (question.id, question.text, question.screen_text) == (first.id, first.text, second.text)
+    assert len(one.screen("paraphrase")) == 6
+    assert both.screen("paraphrase") == [], "with every wording asked, none is left to screen by"
+
+
 # --- what the real data promises
 
 

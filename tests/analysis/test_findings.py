@@ -1,0 +1,61 @@
+"""The claims as a reader meets them: what is told of each verdict, and that the answers shown are those named."""
+
+from collections import namedtuple
+
+import pandas as pd
+
+from lib.analysis import findings
+from lib.studies import Claim
+
+CLAIM = Claim(
+    text="Rank helps.", notebook="04_rank_sweep", missing="x", margin_reason="5 points pay.", otherwise="Too few facts."
+)
+Asked = namedtuple("Asked", "text expected")
+
+
+def decided(verdict: str) -> dict:
+    return {"claim": CLAIM.text, "verdict": verdict, "evidence": "one effect | another effect", "rows": []}
+
+
+def test_the_overview_leads_to_every_claim():
+    lines = findings.overview({"C1": decided("held"), "C2": decided("not_held")}).splitlines()
+    assert lines[2:] == ["| [C1](#C1) | held | Rank helps. |", "| [C2](#C2) | not held | Rank helps. |"]
+
+
+def test_what_else_it_could_mean_is_told_only_of_a_claim_that_does_not_hold():
+    held, failed, undecided = (findings.section("C7", CLAIM, decided(v)) for v in ("held", "not_held", "undecided"))
+    assert held.startswith("### C7\n") and "**Held.** Rank helps." in held
+    assert "- one effect\n- another effect" in held
+    assert CLAIM.margin_reason in held
+    assert CLAIM.otherwise not in held
+    assert CLAIM.otherwise in failed and CLAIM.otherwise in undecided
+    bare = Claim(text="Rank helps.", notebook="04_rank_sweep", missing="x")
+    assert "*" not in findings.section("C7", bare, decided("undecided")).replace("**", "")
+
+
+def test_the_answers_shown_are_those_named_each_once_and_no_more_than_asked_for():
+    table = pd.DataFrame(
+        {
+            "condition": ["rag", "rag", "base", "rag"],
+            "seed": [0, 1, 0, 0],
+            "question_id": ["f/paraphrase", "f/paraphrase", "g/paraphrase", "f/paraphrase"],
+            "answer": ["30 days", "60 days", "no", "30 days"],
+            "verdict": ["CORRECT", "INCORRECT", "INCORRECT", "CORRECT"],
+            "notebook": ["05", "05", "01", "05"],
+        }
+    )
+    corpus = namedtuple("Few", "question")(
+        {"f/paraphrase": Asked("How long?", "30 days"), "g/paraphrase": Asked("Which?", "ITR-2")}
+    )
+    rows = [
+        "base/0/g/paraphrase",
+        "rag/0/f/paraphrase",
+        "rag/0/f/paraphrase",
+        "lora/0/f/paraphrase",
+        "rag/1/f/paraphrase",
+    ]
+    shown = findings.answers(table, corpus, rows)
+    assert list(shown.answer) == ["no", "30 days", "60 days"]
+    assert list(shown.question) == ["Which?", "How long?", "How long?"]
+    assert list(findings.answers(table, corpus, rows, n=1).answer) == ["no"]
+    assert findings.answers(table, corpus, []).empty
