@@ -56,7 +56,7 @@ def measured(study: Study, lines: Mapping[str, dict]) -> list[Approach]:
     """The study's approaches from its scoreboard. Raises ValueError naming the scoreboard line that is missing.
 
     An approach that retrieves, as every `hybrid` does, is current when the documents are indexed again; one that was only
-    tuned, when it is tuned again. A model that is neither has no way to learn of a change, which costs nothing and brings nothing.
+    tuned, when it is tuned again. A model that is neither has no way to learn of a change: that costs and brings nothing.
     """
     approaches = []
     for name, condition in study.decision.approaches.items():
