@@ -37,6 +37,9 @@ class Index:
     def __init__(self, passages: list[Passage], *, embedder: str):
         self.passages = {passage.id: passage for passage in passages}
         self.encoder = load_encoder(embedder)
+        self._sentences: dict[
+            str, np.ndarray
+        ] = {}  # vectors of a passage's sentences, once a reranking has needed them
         self.key = runs.content_hash([passages, embedder, STOP_WORDS, runs.versions()])
         folder = runs.cache_dir("index", self.key)
         with runs.locked(folder):
@@ -79,11 +82,11 @@ class Index:
     def _by_sentence(self, questions: list[str], method: str, depth: int) -> list[list[str]]:
         """What a search finds, in the order of the greatest cosine between the question and one sentence of a passage."""
         found = self.search(questions, method=method, k=depth)
-        sentences = {i: sentences_of(self.passages[i]) for i in sorted(set().union(*found))}
+        sentences = {i: sentences_of(self.passages[i]) for i in set().union(*found) - self._sentences.keys()}
         vectors = iter(self.encode([text for texts in sentences.values() for text in texts]))
-        by_passage = {i: np.array(list(islice(vectors, len(texts)))) for i, texts in sentences.items()}
+        self._sentences.update({i: np.array(list(islice(vectors, len(texts)))) for i, texts in sentences.items()})
         return [
-            sorted(ids, key=lambda i, question=question: -float((by_passage[i] @ question).max()))
+            sorted(ids, key=lambda i, question=question: -float((self._sentences[i] @ question).max()))
             for question, ids in zip(self.encode(questions), found, strict=True)
         ]
 
