@@ -110,10 +110,8 @@ def recall_curve(table: pd.DataFrame) -> Axes:
         ax.plot([100 * row.found_low, 100 * row.found_high], [y, y], color=RETRIEVED, linewidth=1, alpha=0.4)
         ax.plot([x, x], [100 * row.accuracy_low, 100 * row.accuracy_high], color=RETRIEVED, linewidth=1, alpha=0.4)
         ax.plot([x], [y], marker, color=RETRIEVED, label=row.condition, linestyle="none")
-    ends = (
-        f"from {100 * worst.accuracy:.0f} % with {worst.condition} to {100 * best.accuracy:.0f} % with {best.condition}"
-    )
-    ax.set(title=f"Answers right by what is found: {ends}")
+    ends = [f"{100 * row.accuracy:.0f} % are right where {100 * row.found:.0f} % are found" for row in (worst, best)]
+    ax.set(title=f"Facts: {ends[0]}, {ends[1]}")
     ax.set(xlabel=f"facts whose gold passage is in the prompt, % (n = {worst.facts}); lines: 95 % intervals")
     ax.set(ylabel="facts right, %", xlim=(-2, 102), ylim=(-2, 102))
     ax.grid(alpha=0.25)

@@ -75,7 +75,7 @@ def test_the_interval_title_states_the_highest_row_and_its_value():
 
 def test_the_recall_title_states_both_ends_and_every_condition_is_a_dot_of_its_own():
     ax = made()["recall"]
-    assert title(ax) == "Answers right by what is found: from 5 % with rag_whole to 25 % with rag"
+    assert title(ax) == "Facts: 5 % are right where 20 % are found, 25 % are right where 80 % are found"
     dots = [line for line in ax.lines if line.get_linestyle() == "None"]
     assert [(*dot.get_xdata(), *dot.get_ydata()) for dot in dots] == [pytest.approx((20, 5)), pytest.approx((80, 25))]
     assert len({dot.get_marker() for dot in dots}) == 2
