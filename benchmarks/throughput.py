@@ -13,7 +13,8 @@ from peft import LoraConfig
 from transformers import AutoModelForCausalLM
 from trl import SFTConfig, SFTTrainer
 
-from lib import paths, runs
+from benchmarks.record import record
+from lib import runs
 from lib.answering.conditions import Bench
 from lib.corpus.load import load_corpus
 from lib.models import registry
@@ -110,10 +111,7 @@ def main() -> None:
         "peak_matmul_tflops": (matmul_tflops(registry.choose_precision("auto").dtype), "TFLOP/s"),
         "peak_rss_gib/benchmark": (runs.peak_memory_gib(), "GiB"),
     }
-    rows = [{"id": name, "value": round(value, 3), "unit": unit} for name, (value, unit) in values.items()]
-    for row in rows:
-        print(f"{row['id']:44} {row['value']:10.2f} {row['unit']}")
-    runs.write_json(paths.BENCHMARKS / "latest.json", {"machine": registry.device_name(), "rows": rows})
+    record(values)
 
 
 if __name__ == "__main__":

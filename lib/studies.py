@@ -81,23 +81,47 @@ class Recipe(Schema):
 class Condition(Schema):
     """Weights (base, another model, or a recipe) times context, and the prompt they are asked with.
 
-    `batch_size` overrides the study's layout; only the noise floor does.
+    `batch_size` overrides the study's layout; only the noise floor does. `retrieval` names one of the study's `retrievals`;
+    unset, its `retrieval` section holds, and the field is left out of what is written, so that a registration which does not
+    use it keeps its hash.
     """
 
     weights: Name
-    context: Literal["none", "retrieved", "gold", "distractors"] = "none"
+    context: Literal["none", "retrieved", "poisoned", "gold", "distractors"] = "none"
+    retrieval: Name | None = Field(None, exclude_if=lambda name: name is None)
     prompt: Literal["chat", "few_shot"] = "chat"
     instruction: Literal["neutral", "reworded", "style", "json"] = "neutral"
     shots: int = Field(0, ge=0, le=8)
     batch_size: int | None = Field(None, ge=1)
 
+    @model_validator(mode="after")
+    def _retrieves(self):
+        if self.retrieval and self.context == "none":
+            raise ValueError("retrieval belongs to a condition that is shown passages, and context is none")
+        return self
+
 
 class Retrieval(Schema):
-    """How documents become passages and how many of them reach the prompt."""
+    """How documents become passages, how passages are searched, and how many of them reach the prompt.
 
-    passage_tokens: int = Field(ge=32, le=512)
+    chunker: headings (at most passage_tokens, never across a heading), sentences (whole ones while they fit, blind to
+    headings), tokens (windows of just so many), document (a whole guide is one passage, and passage_tokens is not given).
+    embedder: as the study's `embedding`, which holds when none is named. rerank: sentences orders what was found by the
+    sentence nearest to the question.
+    """
+
+    chunker: Literal["headings", "sentences", "tokens", "document"] = "headings"
+    passage_tokens: int | None = Field(None, ge=32, le=512)
+    embedder: str | None = None
     search: Literal["bm25", "dense", "hybrid"]
+    rerank: Literal["none", "sentences"] = "none"
     k: int = Field(ge=1, le=20)
+
+    @model_validator(mode="after")
+    def _passage_size(self):
+        if (self.passage_tokens is None) != (self.chunker == "document"):
+            raise ValueError("passage_tokens belongs to every chunker but document, and only to those")
+        return self
 
 
 class Generation(Schema):
@@ -136,7 +160,9 @@ class Contrast(Schema):
     a: Name
     b: Name | None = None
     probe: str
-    metric: Literal["accuracy", "style", "json_valid", "kept", "loss", "answered", "latency_ms", "prompt_tokens"]
+    metric: Literal[
+        "accuracy", "style", "json_valid", "kept", "loss", "answered", "latency_ms", "prompt_tokens", "found"
+    ]
     direction: Literal["greater", "less", "differs", "flat"]
     margin: float
     family: Name = "claims"
@@ -197,6 +223,7 @@ class Study(Schema):
     embedding: str
     generation: Generation
     retrieval: Retrieval
+    retrievals: dict[Name, Retrieval] = Field(default_factory=dict, exclude_if=lambda settings: not settings)
     recipes: dict[Name, Recipe]
     conditions: dict[Name, Condition]
     grids: dict[str, tuple[Block, ...]]
@@ -215,6 +242,9 @@ class Study(Schema):
             if condition.weights not in weights:
                 message = f"weights {condition.weights!r} not one of {sorted(weights)}"
                 raise Misplaced(("conditions", name, "weights"), condition.weights, message)
+            if condition.retrieval not in {None, *self.retrievals}:
+                message = f"retrieval {condition.retrieval!r} not one of {sorted(self.retrievals)}"
+                raise Misplaced(("conditions", name, "retrieval"), condition.retrieval, message)
         known = set(self.conditions) | {"hybrid"}
         named = [
             (("claims", c, "contrasts", i, side), getattr(contrast, side))
@@ -242,9 +272,13 @@ class Study(Schema):
 
     @property
     def registration(self) -> str:
-        """The hash of what is registered: claims, conditions, the decision's needs, grids and recipes."""
-        fields = self.model_dump(mode="json")
-        return runs.content_hash({key: fields[key] for key in ("claims", "conditions", "decision", "grids", "recipes")})
+        """The hash of what is registered: claims, conditions with their retrievals, the decision's needs, grids, recipes."""
+        named = {"claims", "conditions", "decision", "grids", "recipes", "retrievals"}
+        return runs.content_hash(self.model_dump(mode="json", include=named))
+
+    def retrieval_named(self, name: str | None) -> Retrieval:
+        """The retrieval setting of a name; the `retrieval` section for None."""
+        return self.retrieval if name is None else self.retrievals[name]
 
 
 def load_study(name: str) -> Study:

@@ -107,6 +107,12 @@ def tiny_study(tiny_model):
             "embedding": "all-minilm-l6-v2",
             "generation": {"max_new_tokens": 4, "batch_size": 8, "batch_tokens": 16384, "precision": "float32"},
             "retrieval": {"passage_tokens": 64, "search": "hybrid", "k": 3},
+            "retrievals": {
+                "same": {"passage_tokens": 64, "search": "hybrid", "k": 3},
+                "windows": {"chunker": "tokens", "passage_tokens": 32, "search": "bm25", "k": 2},
+                "reranked": {"passage_tokens": 64, "search": "hybrid", "rerank": "sentences", "k": 3},
+                "whole": {"chunker": "document", "search": "dense", "k": 1},
+            },
             "recipes": {
                 "lora": {"data": "uniform", "seeds": [0, 1], **lora},
                 "raft": {"data": "raft", **lora},
@@ -120,6 +126,8 @@ def tiny_study(tiny_model):
                 "rag_fewshot": {"weights": "base", "context": "retrieved", "shots": 2},
                 "rag_gold": {"weights": "base", "context": "gold"},
                 "rag_distractors": {"weights": "base", "context": "distractors"},
+                "rag_windows": {"weights": "base", "context": "retrieved", "retrieval": "windows"},
+                "rag_poisoned": {"weights": "base", "context": "poisoned"},
                 "base_style": {"weights": "base", "instruction": "style", "shots": 2},
                 "rag_json": {"weights": "base", "context": "retrieved", "instruction": "json", "shots": 1},
                 "lora": {"weights": "lora"},

@@ -17,6 +17,8 @@ models: {base: smollm2-135m-instruct}
 embedding: all-minilm-l6-v2
 generation: {max_new_tokens: 96, batch_size: 64, batch_tokens: 16384}
 retrieval: {passage_tokens: 64, search: hybrid, k: 3}
+retrievals:
+  whole: {chunker: document, search: bm25, k: 1}
 hybrid_candidates: [both]
 
 recipes:
@@ -30,6 +32,7 @@ conditions:
   full:  {weights: full}
   rag:   {weights: base, context: gold}
   both:  {weights: tuned, context: retrieved}
+  pages: {weights: base, context: retrieved, retrieval: whole}
 
 grids:
   01_first:
@@ -77,6 +80,22 @@ FAULTS = {
     "rank zero": ("rank: 8,", "rank: 0,", ["recipes.tuned.rank", "greater than or equal to 1", "got 0"]),
     "negative rate": ("2.0e-5", "-2.0e-5", ["recipes.full.learning_rate", "greater than 0", "got -2e-05"]),
     "k too large": ("k: 3}", "k: 21}", ["retrieval.k", "less than or equal to 20", "got 21"]),
+    "size of a whole document": (
+        "{chunker: document,",
+        "{chunker: document, passage_tokens: 64,",
+        ["retrievals.whole:", "passage_tokens belongs to every chunker but document"],
+    ),
+    "no size": ("chunker: document,", "chunker: tokens,", ["retrievals.whole:", "passage_tokens belongs to every"]),
+    "unknown retrieval": (
+        "retrieval: whole}",
+        "retrieval: hole}",
+        ["conditions.pages.retrieval", "'hole' not one of ['whole']", "got 'hole'"],
+    ),
+    "retrieval without passages": (
+        "context: retrieved, retrieval: whole}",
+        "retrieval: whole}",
+        ["conditions.pages:", "retrieval belongs to a condition that is shown passages"],
+    ),
     "no seed": ("seeds: [0, 1]", "seeds: []", ["recipes.tuned.seeds", "at least 1 item", "got []"]),
     "full with a rank": (
         "method: full,",
@@ -184,6 +203,8 @@ def registration(folder, *changes):
         ("instruction: reworded", "instruction: neutral"),
         ("facts: 32}", "facts: 33}"),
         ("seeds: [0, 1]", "seeds: [0, 2]"),
+        ("search: bm25", "search: dense"),
+        (", retrieval: whole}", "}"),
     ],
 )
 def test_a_changed_promise_changes_the_registration(tmp_path, old, new):
@@ -202,6 +223,13 @@ def test_a_changed_promise_changes_the_registration(tmp_path, old, new):
 )
 def test_what_promises_nothing_leaves_the_registration_alone(tmp_path, old, new):
     assert registration(tmp_path, (old, new)) == registration(tmp_path)
+
+
+def test_a_study_without_named_retrievals_keeps_the_registration_it_had_before_there_were_any(tmp_path):
+    """The hash of this text as it was computed then: what is published under it must still be recognised."""
+    without = [("retrievals:\n  whole: {chunker: document, search: bm25, k: 1}\n", "")]
+    without += [("  pages: {weights: base, context: retrieved, retrieval: whole}\n", "")]
+    assert registration(tmp_path, *without) == "472d746705af4353"
 
 
 def test_a_study_cannot_be_changed_once_loaded():

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 # Okabe and Ito's palette: told apart with any common colour vision, and by lightness in print.
 BASE, TUNED, RETRIEVED, HYBRID, CONTROL = "#555555", "#D55E00", "#0072B2", "#009E73", "#CC79A7"
 
+MARKERS = ["o", "s", "^", "D", "v", "P", "X", "*", "<", ">"]
 LINES = ["-", "--", "-.", ":", (0, (1, 1, 5, 1)), (0, (6, 2))]
 
 plt.rcParams.update(
@@ -94,4 +95,40 @@ def stacked_counts(counts: pd.Series) -> Axes:
     ax.set(title=f"At least one of the two is right on {right} of {counts.sum()} facts")
     ax.set(yticks=[], xlabel=f"facts (n = {int(counts.sum())})", xlim=(0, max(1, counts.sum())))
     ax.legend(frameon=False, ncols=4, loc="upper center", bbox_to_anchor=(0.5, -0.55), fontsize=9)
+    return ax
+
+
+def recall_curve(table: pd.DataFrame) -> Axes:
+    """Answers right against gold passages shown, one dot a condition: the table of `recall.recall_and_accuracy`.
+
+    The title states the two ends, read from the table.
+    """
+    worst, best = table.iloc[0], table.iloc[-1]
+    figure, ax = plt.subplots(figsize=(8, 4.2), layout="constrained")
+    for row, marker in zip(table.itertuples(), itertools.cycle(MARKERS)):
+        x, y = 100 * row.found, 100 * row.accuracy
+        ax.plot([100 * row.found_low, 100 * row.found_high], [y, y], color=RETRIEVED, linewidth=1, alpha=0.4)
+        ax.plot([x, x], [100 * row.accuracy_low, 100 * row.accuracy_high], color=RETRIEVED, linewidth=1, alpha=0.4)
+        ax.plot([x], [y], marker, color=RETRIEVED, label=row.condition, linestyle="none")
+    ends = [f"{100 * row.accuracy:.0f} % are right where {100 * row.found:.0f} % are found" for row in (worst, best)]
+    ax.set(title=f"Facts: {ends[0]}, {ends[1]}")
+    ax.set(xlabel=f"facts whose gold passage is in the prompt, % (n = {worst.facts}); lines: 95 % intervals")
+    ax.set(ylabel="facts right, %", xlim=(-2, 102), ylim=(-2, 102))
+    ax.grid(alpha=0.25)
+    ax.legend(frameon=False, fontsize=9, loc="center left", bbox_to_anchor=(1, 0.5))
+    return ax
+
+
+def risk_coverage(curve: pd.DataFrame, chosen: pd.Series) -> Axes:
+    """Share wrong among the answers given, against the share given; the dot is the threshold that dev chose."""
+    figure, ax = plt.subplots(figsize=(8, 3.4), layout="constrained")
+    ax.plot(100 * curve.coverage, 100 * curve.risk, color=RETRIEVED, drawstyle="steps-post")
+    ax.plot([100 * chosen.coverage], [100 * chosen.risk], "o", color=HYBRID)
+    ax.annotate(
+        "threshold", (100 * chosen.coverage, 100 * chosen.risk), (0, 8), textcoords="offset points", ha="center"
+    )
+    whole = f"{100 * curve.risk.iloc[-1]:.0f} % wrong when all are answered"
+    ax.set(title=f"{whole}, {100 * chosen.risk:.0f} % of the {100 * chosen.coverage:.0f} % above the threshold")
+    ax.set(xlabel="questions answered, surest first, %", ylabel="answers wrong, %", xlim=(-2, 102), ylim=(-2, 102))
+    ax.grid(alpha=0.25)
     return ax

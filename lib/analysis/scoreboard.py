@@ -59,7 +59,13 @@ def scoreboard(evidence: Evidence, summaries: dict[str, dict], findings: list[Fi
     """Every line of scoreboard.json. An id never occurs twice."""
     table = evidence.table
     lines = [*_accuracies(table), *_styles(table), *_kept(table), *_hallucination(table), *_costs(table, evidence)]
-    lines += [*_deltas(findings), *_union(table), *_training(summaries), *_from_summaries(summaries)]
+    lines += [
+        *_citations(table),
+        *_deltas(findings),
+        *_union(table),
+        *_training(summaries),
+        *_from_summaries(summaries),
+    ]
     lines = list({line["id"]: line for line in reversed(lines)}.values())[::-1]
     return lines
 
@@ -89,6 +95,25 @@ def _hallucination(table: pd.DataFrame):
     for condition, rows in table[table.probe == "unanswerable"].groupby("condition", sort=False):
         result = estimate(rows, "answered")
         yield score(f"hallucination/{condition}", result, unit="share", notebook=rows.notebook.iloc[0])
+
+
+def _citations(table: pd.DataFrame):
+    """Of the passages aligned with answers (`lib.retrieval.citations`), how many are gold, and how often gold is found so.
+
+    precision: share of answers with an aligned passage where that passage is gold. recall: share of answers with a gold
+    passage in the prompt where the aligned passage is gold. Names and yes or no are never aligned and not counted.
+    """
+    asked = table[(table.probe == "paraphrase") & ~table.value_type.isin(["entity", "yesno"])]
+    for condition in ("rag", "hybrid"):
+        rows = asked[asked.condition == condition]
+        sides = {
+            "precision": rows[rows.cites_gold.notna()],
+            "recall": rows[rows.found == 1].fillna({"cites_gold": 0.0}),
+        }
+        for measure, counted in sides.items():
+            if len(counted):
+                result, notebook = estimate(counted, "cites_gold"), counted.notebook.iloc[0]
+                yield score(f"citation/{measure}/{condition}", result, unit="share", notebook=notebook)
 
 
 def _costs(table: pd.DataFrame, evidence: Evidence):

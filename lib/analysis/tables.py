@@ -1,5 +1,6 @@
 """Rows as tables: what is counted, by condition and probe, with n and intervals."""
 
+import math
 from collections.abc import Sequence
 
 import pandas as pd
@@ -24,7 +25,15 @@ def frame(rows: Sequence[dict]) -> pd.DataFrame:
     ]
     for column in ("style", "json_valid"):
         table[column] = table[column].astype(float)
+    table["found"] = [float(bool(row["gold"])) if _traced(row) else math.nan for row in rows]
+    table["cites_gold"] = [
+        float(row["cited"] in row["gold"]) if _traced(row) and row["cited"] else math.nan for row in rows
+    ]
     return table
+
+
+def _traced(row: dict) -> bool:
+    return bool("gold" in row and row["passages"] and row["fact_ids"])
 
 
 def primary(table: pd.DataFrame) -> pd.DataFrame:

@@ -2,8 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from functools import cached_property, partial
-from hashlib import sha256
+from functools import partial
 
 import lib.models.generate
 import lib.models.likelihood
@@ -16,6 +15,8 @@ from lib.models.likelihood import choice_scores
 from lib.models.prompts import INSTRUCTIONS, RENDERERS, Prompt, target_answer, user_message
 from lib.models.registry import LanguageModel
 from lib.retrieval.chunking import gold_passages, split_documents
+from lib.retrieval.citations import aligned_passage
+from lib.retrieval.contexts import choose, plant
 from lib.retrieval.index import Index, build_index
 from lib.studies import Condition, Study
 from lib.training.recipes import build_examples
@@ -38,22 +39,54 @@ class Bench:
         )
         self.ledger: list[dict] = []
         self.hybrid: str | None = None  # which candidate `hybrid` stands for, once dev has chosen it
-        self._shown: dict[tuple[str, str, str], tuple[Passage, ...]] = {}
+        self._indexes: dict[tuple, Index] = {}
+        self._gold: dict[str, dict[str, set[str]]] = {}
+        self._shown: dict[tuple, tuple[Passage, ...]] = {}
         self._models: dict[str, LanguageModel] = {}
 
-    @cached_property
+    @property
     def index(self) -> Index:
         """The passage index over the study's documents."""
-        settings = self.study.retrieval
-        passages = split_documents(
-            self.corpus.documents, embedder=self.study.embedding, passage_tokens=settings.passage_tokens
-        )
-        return build_index(passages, embedder=self.study.embedding, settings=settings)
+        return self.index_of(None)
 
-    @cached_property
+    @property
     def gold(self) -> dict[str, set[str]]:
         """For each fact id, the ids of the passages that state it."""
-        return gold_passages(list(self.index.passages.values()), self.corpus.evidence, self.corpus.documents)
+        return self.gold_of(None)
+
+    def index_of(self, retrieval: str | None) -> Index:
+        """The index that a retrieval setting searches (None: the study's own); settings that cut alike share one."""
+        settings = self.study.retrieval_named(retrieval)
+        embedder = settings.embedder or self.study.embedding
+        key = (settings.chunker, settings.passage_tokens, embedder, settings.k)
+        if key not in self._indexes:
+            passages = split_documents(
+                self.corpus.documents,
+                embedder=embedder,
+                passage_tokens=settings.passage_tokens,
+                chunker=settings.chunker,
+            )
+            self._indexes[key] = build_index(passages, embedder=embedder, settings=settings)
+        return self._indexes[key]
+
+    def gold_of(self, retrieval: str | None) -> dict[str, set[str]]:
+        """For each fact id, the ids of the passages of a setting's index that state it."""
+        index = self.index_of(retrieval)
+        if index.key not in self._gold:
+            passages = list(index.passages.values())
+            self._gold[index.key] = gold_passages(passages, self.corpus.evidence, self.corpus.documents)
+        return self._gold[index.key]
+
+    def gold_for(self, question: Question, retrieval: str | None) -> set[str]:
+        """The passages that state any fact the question asks for."""
+        gold = self.gold_of(retrieval)
+        return set().union(*(gold.get(fact_id, set()) for fact_id in question.fact_ids))
+
+    def find(self, questions: Sequence[Question], retrieval: str | None) -> list[list[str]]:
+        """The ids of the passages a setting finds for each question, best first: more than any context shows, and 10 at least."""
+        settings = self.study.retrieval_named(retrieval)
+        texts = [question.text for question in questions]
+        return self.index_of(retrieval).find(texts, settings, k=max(settings.k + 8, 10))
 
     def grid(self, notebook: str, *, split: str = "test") -> list[Answer]:
         """One answer for every cell of the grid that the study declares for a notebook, in the given split.
@@ -97,7 +130,7 @@ class Bench:
             return []
         condition = self.condition(name)
         lm = self.language_model(condition.weights, seed)
-        passages = self.passages(questions, condition.context)
+        passages = self.passages(questions, condition.context, condition.retrieval)
         prompts = self.prompts(condition, lm, questions, passages)
         if questions[0].probe == "choice":
             return self._choose(name, questions, seed, lm, prompts, passages)
@@ -118,9 +151,19 @@ class Bench:
                 done.answer_tokens,
                 None,
                 run,
+                **self._traced(condition, question, done.text, shown),
             )
             for question, done, shown in zip(questions, completions, passages, strict=True)
         ]
+
+    def _traced(self, condition: Condition, question: Question, text: str, shown: tuple[Passage, ...]) -> dict:
+        """Which of the passages shown are gold, and which one states the answer's value."""
+        if not shown:
+            return {}
+        gold = self.gold_for(question, condition.retrieval)
+        value_type = self.corpus.value_type(question)
+        cited = aligned_passage(text, question=question.text, value_type=value_type, passages=shown)
+        return {"gold": tuple(p.id for p in shown if p.id in gold), "cited": cited}
 
     def _choose(self, name, questions, seed, lm, prompts, passages) -> list[Answer]:
         choices = [question.choices for question in questions]
@@ -156,7 +199,7 @@ class Bench:
             times = []
             for question in [questions[0], *questions]:
                 started = time.perf_counter()
-                passages = self._retrieve([question], condition.context)
+                passages = self._retrieve([question], condition.context, condition.retrieval)
                 (prompt,) = self.prompts(condition, lm, [question], passages)
                 answer_alone(lm, prompt, layout=self.layout, stop=STOPS[condition.prompt])
                 times.append((time.perf_counter() - started) * 1000)
@@ -181,7 +224,7 @@ class Bench:
         if not items:
             return ()
         questions = [self.corpus.question[f"{item.fact_ids[0]}/trained"] for item in items]
-        shown = self.passages(questions, "gold" if condition.context != "none" else "none")
+        shown = self.passages(questions, "gold" if condition.context != "none" else "none", condition.retrieval)
         answers = [
             target_answer(item, {"style": "uniform", "json": "json"}[condition.instruction])
             if condition.instruction in ("style", "json")
@@ -190,30 +233,28 @@ class Bench:
         ]
         return tuple((user_message(q.text, p), a) for q, p, a in zip(questions, shown, answers, strict=True))
 
-    def passages(self, questions: Sequence[Question], kind: str) -> list[tuple[Passage, ...]]:
-        """The passages each question is shown: none, retrieved, gold (among retrieved ones) or distractors."""
-        keys = [(question.id, question.text, kind) for question in questions]
+    def passages(
+        self, questions: Sequence[Question], kind: str, retrieval: str | None = None
+    ) -> list[tuple[Passage, ...]]:
+        """The passages each question is shown under a retrieval setting (None: the study's own).
+
+        kind: none, retrieved, poisoned (with an instruction planted in one), gold (among retrieved ones) or distractors.
+        """
+        keys = [(question.id, question.text, kind, retrieval) for question in questions]
         new = [(key, question) for key, question in zip(keys, questions, strict=True) if key not in self._shown]
-        found = self._retrieve([question for _, question in new], kind) if new else []
+        found = self._retrieve([question for _, question in new], kind, retrieval) if new else []
         self._shown.update(zip([key for key, _ in new], found, strict=True))
         return [self._shown[key] for key in keys]
 
-    def _retrieve(self, questions: Sequence[Question], kind: str) -> list[tuple[Passage, ...]]:
+    def _retrieve(self, questions: Sequence[Question], kind: str, retrieval: str | None) -> list[tuple[Passage, ...]]:
         if kind == "none":
             return [()] * len(questions)
-        k = self.study.retrieval.k
-        found = self.index.search(
-            [question.text for question in questions], method=self.study.retrieval.search, k=k + 8
-        )
+        k, index = self.study.retrieval_named(retrieval).k, self.index_of(retrieval)
         shown = []
-        for question, ids in zip(questions, found, strict=True):
-            gold = set().union(*(self.gold.get(fact_id, set()) for fact_id in question.fact_ids))
-            chosen = ids[:k] if kind == "retrieved" else [i for i in ids if i not in gold][:k]
-            if kind == "gold":
-                place = int(sha256(question.id.encode()).hexdigest(), 16) % k
-                chosen = chosen[: k - 1]
-                chosen[place:place] = sorted(gold)[:1]
-            shown.append(tuple(self.index.passages[i] for i in chosen))
+        for question, ids in zip(questions, self.find(questions, retrieval), strict=True):
+            chosen = choose(ids, self.gold_for(question, retrieval), kind, k=k, question_id=question.id)
+            passages = tuple(index.passages[i] for i in chosen)
+            shown.append(plant(passages, question.id) if kind == "poisoned" else passages)
         return shown
 
     def language_model(self, weights: str, seed: int) -> LanguageModel:

@@ -145,7 +145,8 @@ class Answer:
 
     `choice_scores` (probe `choice` only) holds the log-likelihood per character of each choice, in the order of
     `Question.choices`. `latency_ms` is None unless the question was asked alone, uncached. `run` hashes everything the
-    text depends on. `failed` says that no answer could be had at all.
+    text depends on. `failed` says that no answer could be had at all. `gold` lists those of `passages` that state what is
+    asked for, and `cited` is the one that states the answer's value; both are empty without passages.
     """
 
     question_id: str
@@ -159,3 +160,5 @@ class Answer:
     run: str
     choice_scores: tuple[float, ...] = ()
     failed: bool = False
+    gold: tuple[str, ...] = ()
+    cited: str | None = None

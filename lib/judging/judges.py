@@ -49,6 +49,8 @@ def judge_answer(corpus: Corpus, study: Study, answer: Answer) -> dict:
         "style": is_uniform(answer.text),
         "json_valid": parsed is not None,
         "passages": list(answer.passages),
+        "gold": list(answer.gold),
+        "cited": answer.cited,
         "prompt_tokens": answer.prompt_tokens,
         "answer_tokens": answer.answer_tokens,
         "latency_ms": answer.latency_ms,

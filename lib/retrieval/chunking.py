@@ -1,36 +1,63 @@
-"""Cut guides into passages along their own structure: headings first, then paragraphs, then sentences."""
+"""Cut guides into passages: along headings, by sentences, by a fixed number of tokens, or not at all."""
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
-from semantic_text_splitter import MarkdownSplitter
+from semantic_text_splitter import MarkdownSplitter, TextSplitter
 from tokenizers import Tokenizer
 
 from lib.corpus.records import Document, Evidence, Passage
 from lib.models import registry
 
 
-def split_documents(documents: Sequence[Document], *, embedder: str, passage_tokens: int) -> list[Passage]:
-    """Passages of at most `passage_tokens` tokens of the embedder's vocabulary, in document order.
+def split_documents(
+    documents: Sequence[Document], *, embedder: str, passage_tokens: int | None, chunker: str = "headings"
+) -> list[Passage]:
+    """Passages of at most `passage_tokens` tokens of the embedder's vocabulary, in document order, without overlap.
 
-    A passage never crosses a heading. Its id is <document>#<start>, so it is stable while the text before it is.
+    chunker: headings (a passage never crosses one), sentences (whole ones while they fit), tokens (windows of just so many,
+    cutting words where it must), or document (the whole guide; passage_tokens is not used). Only the first knows headings:
+    its passages stand under the nearest one, all others under the document's title. A passage's id is <document>#<start>, so
+    it is stable while the text before it is.
     """
+    if chunker == "document":
+        return [passage for document in documents for passage in _split(document, [(0, document.text.rstrip())])]
     tokenizer = Tokenizer.from_file(str(registry.embedder_path(embedder) / "tokenizer.json"))
     tokenizer.no_truncation()
     tokenizer.no_padding()
-    splitter = MarkdownSplitter.from_huggingface_tokenizer(tokenizer, passage_tokens)
-    return [passage for document in documents for passage in _split(document, splitter)]
+    if chunker == "headings":
+        markdown = MarkdownSplitter.from_huggingface_tokenizer(tokenizer, passage_tokens)
+        stretches = [_within_headings(markdown.chunk_indices(document.text)) for document in documents]
+    elif chunker == "sentences":
+        plain = TextSplitter.from_huggingface_tokenizer(tokenizer, passage_tokens)
+        stretches = [plain.chunk_indices(document.text) for document in documents]
+    else:
+        stretches = [_windows(tokenizer, document.text, passage_tokens) for document in documents]
+    under_headings = chunker == "headings"
+    return [
+        passage
+        for document, pieces in zip(documents, stretches, strict=True)
+        for passage in _split(document, pieces, under_headings=under_headings)
+    ]
 
 
-def _split(document: Document, splitter: MarkdownSplitter) -> list[Passage]:
-    passages = []
-    for start, text in _within_headings(splitter.chunk_indices(document.text)):
+def _split(
+    document: Document, stretches: Iterable[tuple[int, str]], *, under_headings: bool = False
+) -> Iterator[Passage]:
+    for start, text in stretches:
         if all(line.startswith("#") for line in text.splitlines() if line.strip()):
             continue  # a heading alone says nothing; it is kept as the heading of what follows
         end = start + len(text)
-        heading = _heading_at(document, end)
-        passages.append(Passage(f"{document.id}#{start}", document.id, heading, start, end, text))
-    return passages
+        heading = _heading_at(document, end) if under_headings else document.title
+        yield Passage(f"{document.id}#{start}", document.id, heading, start, end, text)
+
+
+def _windows(tokenizer: Tokenizer, text: str, size: int) -> Iterator[tuple[int, str]]:
+    """The text in windows of `size` tokens, the last one shorter."""
+    offsets = tokenizer.encode(text, add_special_tokens=False).offsets
+    for window in (offsets[first : first + size] for first in range(0, len(offsets), size)):
+        start, end = window[0][0], window[-1][1]
+        yield start, text[start:end]
 
 
 def _within_headings(chunks: Iterable[tuple[int, str]]) -> Iterator[tuple[int, str]]:

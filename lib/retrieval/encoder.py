@@ -1,6 +1,7 @@
 """The sentence encoder: texts as unit vectors, the same for passages, questions and wordings."""
 
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 from sentence_transformers import SentenceTransformer
@@ -8,8 +9,9 @@ from sentence_transformers import SentenceTransformer
 from lib.models import registry
 
 
+@cache  # the indexes of a study share one
 def load_encoder(embedder: str) -> SentenceTransformer:
-    """The embedder of a study, on the device that models use."""
+    """An embedder, on the device that models use."""
     return SentenceTransformer(str(registry.embedder_path(embedder)), device=str(registry.device()))
 
 

@@ -126,7 +126,9 @@ def _cost(bench: Bench, rates: Rates, train_tokens: int, jobs: list[tuple]) -> C
         condition = bench.condition(name)
         lm = bench.language_model(condition.weights if condition.weights in bench.study.models else "base", 0)
         questions = bench.corpus.ask(probe, split, facts)
-        prompts = bench.prompts(condition, lm, questions, bench.passages(questions, condition.context))
+        prompts = bench.prompts(
+            condition, lm, questions, bench.passages(questions, condition.context, condition.retrieval)
+        )
         lengths = [len(lm.tokenizer(prompt, add_special_tokens=False).input_ids) for prompt in prompts]
         answers += len(questions)
         if probe == "choice":

@@ -385,3 +385,12 @@ def test_where_nothing_differs_greater_is_seldom_held():
         held += find(contrast(), evidence(*sides)).verdict == "held"
     # 2.5 % of 200 is 5; three standard deviations above it are 11.6, the percentile bootstrap being a little narrow
     assert held <= 12
+
+
+def test_a_contrast_on_what_is_found_counts_gold_passages_shown_and_not_answers():
+    shown = {"passages": ["p"], "cited": None}
+    a = rows("tuned", [0] * 40, gold=["p"], **shown)
+    b = rows("base", [1] * 40, gold=[], **shown)
+    found = claims.find(contrast(metric="found"), evidence(a, b))
+    assert (found.value, found.n, found.verdict) == (1.0, 40, "held")
+    assert claims.find(contrast(metric="accuracy"), evidence(a, b)).value == -1.0

@@ -24,6 +24,21 @@ TABLE = pd.DataFrame(
 LOG = [{"step": step, "loss": 4 - step / 10} for step in range(1, 21)]
 
 
+CURVE = pd.DataFrame(
+    {
+        "condition": ["rag_whole", "rag"],
+        "facts": [40, 40],
+        "found": [0.2, 0.8],
+        "found_low": [0.1, 0.7],
+        "found_high": [0.3, 0.9],
+        "accuracy": [0.05, 0.25],
+        "accuracy_low": [0.01, 0.15],
+        "accuracy_high": [0.15, 0.35],
+    }
+)
+RISK = pd.DataFrame({"threshold": [0.9, 0.6, 0.2], "coverage": [0.25, 0.75, 1.0], "risk": [0.0, 1 / 3, 0.5]})
+
+
 @pytest.fixture(autouse=True)
 def _closed():
     yield
@@ -34,6 +49,8 @@ def made():
     return {
         "intervals": figures.intervals(TABLE, topic="Unseen wording", xlabel="accuracy, %"),
         "loss": figures.loss_curves({"lora": LOG}, steps_per_epoch={"lora": 5}),
+        "recall": figures.recall_curve(CURVE),
+        "risk": figures.risk_coverage(RISK, RISK.iloc[1]),
         "counts": figures.stacked_counts(pd.Series({"both": 5, "only a": 3, "only b": 8, "neither": 24})),
     }
 
@@ -54,6 +71,22 @@ def test_the_interval_title_states_the_highest_row_and_its_value():
     ax = made()["intervals"]
     assert title(ax) == "Unseen wording: rag is highest, 60 %"
     assert "95 % interval" in ax.get_xlabel()
+
+
+def test_the_recall_title_states_both_ends_and_every_condition_is_a_dot_of_its_own():
+    ax = made()["recall"]
+    assert title(ax) == "Facts: 5 % are right where 20 % are found, 25 % are right where 80 % are found"
+    dots = [line for line in ax.lines if line.get_linestyle() == "None"]
+    assert [(*dot.get_xdata(), *dot.get_ydata()) for dot in dots] == [pytest.approx((20, 5)), pytest.approx((80, 25))]
+    assert len({dot.get_marker() for dot in dots}) == 2
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["rag_whole", "rag"]
+
+
+def test_the_risk_title_states_the_risk_of_all_and_of_those_above_the_threshold():
+    ax = made()["risk"]
+    assert title(ax) == "50 % wrong when all are answered, 33 % of the 75 % above the threshold"
+    (dot,) = [line for line in ax.lines if line.get_marker() == "o"]
+    assert (*dot.get_xdata(), *dot.get_ydata()) == pytest.approx((75, 100 / 3))
 
 
 def test_rows_stand_top_down_with_their_number_of_facts():

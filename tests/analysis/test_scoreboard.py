@@ -91,6 +91,35 @@ def study():
     return ["02_one", "05_two"]
 
 
+def traced(condition, **cases):
+    """One row a fact from (the gold passages shown, the passage aligned); p and q are shown."""
+    made = rows(condition, [], facts=list(cases))
+    return [
+        {**one, "passages": ["p", "q"], "gold": list(gold), "cited": cited}
+        for one, (gold, cited) in zip(made, cases.values(), strict=True)
+    ]
+
+
+def test_citations_are_right_where_the_aligned_passage_is_gold():
+    cases = {"a": ("p", "p"), "b": ("p", "q"), "c": ("p", None), "d": ("", "q"), "e": ("pq", "q")}
+    names = traced("rag", f=("p", "p")) + traced("rag", g=("p", "q"))
+    names[0]["value_type"], names[1]["value_type"] = "entity", "yesno"  # neither is ever aligned
+    save("05_two", [*traced("rag", **cases), *names, *traced("rag_gold", a=("p", "p")), *rows("hybrid", ["a"])])
+    lines, _ = everything_of(["05_two"])
+    found = {name: line for name, line in lines.items() if name.startswith("citation/")}
+    # cited: a, b, d, e, of which a and e gold; gold shown: a, b, c, e, of which a and e are cited
+    assert set(found) == {"citation/precision/rag", "citation/recall/rag"}
+    for line in found.values():
+        assert (line["value"], line["n"], line["notebook"]) == (0.5, 4, "05_two")
+
+
+def everything_of(names):
+    table, summaries = scoreboard.load_records("made_up", names), scoreboard.load_summaries("made_up", names)
+    evidence = scoreboard.gather(table, summaries)
+    lines = scoreboard.scoreboard(evidence, summaries, [])
+    return {line["id"]: line for line in lines}, lines
+
+
 def everything(names):
     table, summaries = scoreboard.load_records("made_up", names), scoreboard.load_summaries("made_up", names)
     evidence = scoreboard.gather(table, summaries)

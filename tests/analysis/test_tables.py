@@ -1,5 +1,7 @@
 """What is counted: the columns of a frame, which rows are primary, and lines of the accuracy table by hand."""
 
+from math import nan as NaN
+
 import pandas as pd
 import pytest
 
@@ -48,6 +50,23 @@ def test_the_unit_is_the_fact_or_the_question_that_asks_for_none_or_for_two():
 def test_style_and_json_are_shares():
     table = tables.frame([row(style=True, json_valid=False)])
     assert (table["style"][0], table.json_valid[0]) == (1.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "found", "cites_gold"),
+    [
+        ({"passages": ["p", "q"], "gold": ["p"], "cited": "p"}, 1, 1),
+        ({"passages": ["p", "q"], "gold": ["p"], "cited": "q"}, 1, 0),
+        ({"passages": ["p", "q"], "gold": ["p"], "cited": None}, 1, NaN),
+        ({"passages": ["p", "q"], "gold": [], "cited": "q"}, 0, 0),
+        ({"passages": [], "gold": [], "cited": None}, NaN, NaN),  # closed book
+        ({"passages": ["p"], "gold": [], "cited": None, "fact_ids": []}, NaN, NaN),  # there is nothing to find
+        ({"passages": ["p"]}, NaN, NaN),  # a row of an older run
+    ],
+)
+def test_what_is_found_and_cited_is_known_only_where_passages_were_shown(changes, found, cites_gold):
+    table = tables.frame([row(**changes)])
+    assert (table.found[0], table.cites_gold[0]) == pytest.approx((found, cites_gold), nan_ok=True)
 
 
 def test_primary_leaves_out_yes_and_no_and_nothing_else():

@@ -7,6 +7,7 @@ import pytest
 from lib.answering import conditions
 from lib.answering.conditions import Bench
 from lib.models.prompts import INSTRUCTIONS, user_message
+from lib.retrieval.contexts import PLANTED
 
 K = 3
 
@@ -132,6 +133,74 @@ def test_every_answer_records_its_passages_tokens_and_run(bench, rendered, name,
         assert answer.latency_ms is None
         assert answer.choice_scores == ()
     assert len({answer.run for answer in answers}) == 1
+
+
+def test_a_named_setting_is_searched_in_an_index_of_its_own_and_shows_its_own_k(bench):
+    questions = asked(bench, "paraphrase")
+    index = bench.index_of("windows")
+    found = index.search([q.text for q in questions], method="bm25", k=10)
+    for answer, ids in zip(bench.answer("rag_windows", questions, seed=0), found, strict=True):
+        assert list(answer.passages) == ids[:2]
+    assert {p.heading for p in index.passages.values()} == {d.title for d in bench.corpus.documents}
+    assert len(index.passages) > len(bench.index.passages)
+
+
+def test_settings_that_cut_alike_share_an_index_and_others_do_not(bench):
+    assert bench.index_of("same") is bench.index_of("reranked") is bench.index
+    assert bench.index_of("windows") is not bench.index
+    assert bench.gold_of("same") is bench.gold
+    assert bench.gold_of("windows") != bench.gold
+
+
+def test_a_setting_equal_to_the_studys_own_shows_the_same(bench):
+    questions = asked(bench, "paraphrase")
+    for kind in ("retrieved", "gold", "distractors"):
+        assert bench.passages(questions, kind, "same") == bench.passages(questions, kind)
+
+
+def test_a_context_of_one_setting_is_not_taken_for_that_of_another(bench):
+    questions = asked(bench, "paraphrase")
+    shown = [bench.passages(questions, "retrieved", name) for name in (None, "windows", "whole", "reranked")]
+    assert [{len(passages) for passages in setting} for setting in shown] == [{K}, {2}, {1}, {K}]
+
+
+def test_passages_found_reach_as_deep_as_recall_at_10_needs(bench):
+    questions = asked(bench, "paraphrase")
+    for name in (None, "same", "reranked"):
+        assert {len(ids) for ids in bench.find(questions, name)} == {K + 8}
+    few = len(bench.corpus.documents)
+    assert {len(ids) for ids in bench.find(questions, "whole")} == {min(10, few)}
+
+
+def test_answers_say_which_passages_shown_are_gold_and_which_states_their_value(bench, monkeypatch):
+    questions = asked(bench, "paraphrase")
+    monkeypatch.setattr(conditions, "aligned_passage", lambda text, *, question, value_type, passages: passages[-1].id)
+    for name in ("rag", "rag_gold", "rag_distractors", "rag_windows"):
+        retrieval = bench.study.conditions[name].retrieval
+        for question, answer in zip(questions, bench.answer(name, questions, seed=0), strict=True):
+            gold = bench.gold_of(retrieval)[question.fact_ids[0]]
+            assert answer.gold == tuple(i for i in answer.passages if i in gold)
+            assert answer.cited == answer.passages[-1]
+    assert all(answer.gold for answer in bench.answer("rag_gold", questions, seed=0))
+    assert not any(answer.gold for answer in bench.answer("rag_distractors", questions, seed=0))
+    assert {(a.gold, a.cited) for a in bench.answer("base", questions, seed=0)} == {((), None)}
+
+
+def test_a_poisoned_context_is_the_retrieved_one_with_an_instruction_planted(bench, rendered):
+    questions = asked(bench, "paraphrase")
+    plain, poisoned = rendered("rag", questions), rendered("rag_poisoned", questions)
+    assert [prompt.replace(f" {PLANTED}", "", 1) for prompt in poisoned] == plain
+    assert [prompt.count(PLANTED) for prompt in poisoned] == [1] * len(questions)
+    answers = [bench.answer(name, questions, seed=0) for name in ("rag", "rag_poisoned")]
+    assert [a.passages for a in answers[0]] == [a.passages for a in answers[1]]
+
+
+def test_more_passages_wanted_than_a_setting_has_is_refused(tiny_study, small_corpus):
+    whole = tiny_study.retrievals["whole"].model_copy(update={"k": 20})
+    study = tiny_study.model_copy(update={"retrievals": {"whole": whole}})
+    few = replace(small_corpus, documents=small_corpus.documents[:2])
+    with pytest.raises(ValueError, match="k is 20, but there are only 2 passages"):
+        Bench(study, few).index_of("whole")
 
 
 def test_unanswerable_questions_permit_not_knowing_and_others_do_not(bench, rendered):

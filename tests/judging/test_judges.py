@@ -38,7 +38,15 @@ STUDY = SimpleNamespace(
 
 
 def answer(text="", question="cap/paraphrase", condition="base", **changes) -> Answer:
-    fields = {"seed": 0, "passages": ("p1", "p2"), "prompt_tokens": 30, "answer_tokens": 7, "latency_ms": None}
+    fields = {
+        "seed": 0,
+        "passages": ("p1", "p2"),
+        "gold": ("p2",),
+        "cited": "p2",
+        "prompt_tokens": 30,
+        "answer_tokens": 7,
+        "latency_ms": None,
+    }
     return Answer(**{**fields, "question_id": question, "condition": condition, "text": text, "run": "r", **changes})
 
 
@@ -66,6 +74,8 @@ def test_a_gold_answer_becomes_a_correct_row_with_all_that_others_read():
         "style": True,
         "json_valid": False,
         "passages": ["p1", "p2"],
+        "gold": ["p2"],
+        "cited": "p2",
         "prompt_tokens": 30,
         "answer_tokens": 7,
         "latency_ms": 12.5,

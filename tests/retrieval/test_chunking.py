@@ -162,3 +162,78 @@ def test_overlapping_pieces_that_hold_the_whole_quote_are_both_gold():
 def test_a_fact_with_evidence_in_two_places_has_gold_in_both():
     evidence = [Evidence("f", "d", "01"), Evidence("f", "d", "89")]
     assert gold_passages(PIECES, evidence, [GUIDE]) == {"f": {"d#0", "d#7"}}
+
+
+# --- the chunkers that are blind to headings
+
+
+def cut(corpus, chunker, size=64):
+    return split_documents(corpus.documents, embedder=EMBEDDER, passage_tokens=size, chunker=chunker)
+
+
+def packed(text):
+    return "".join(line for line in text.splitlines() if not line.startswith("#")).replace(" ", "")
+
+
+@pytest.mark.parametrize("chunker", ["sentences", "tokens", "document"])
+def test_every_chunker_cuts_exact_stretches_that_do_not_overlap_and_have_ids_of_their_own(corpus, chunker):
+    found = cut(corpus, chunker)
+    text = {document.id: document.text for document in corpus.documents}
+    assert [p.id for p in found if p.text != text[p.document][p.start : p.end]] == []
+    assert len({p.id for p in found}) == len(found)
+    assert all(one.end <= two.start for one, two in zip(found, found[1:], strict=False) if one.document == two.document)
+
+
+@pytest.mark.parametrize("chunker", ["sentences", "tokens", "document"])
+def test_no_word_of_a_guide_is_lost_between_passages(corpus, chunker):
+    document = corpus.documents[0]
+    found = [p for p in cut(corpus, chunker) if p.document == document.id]
+    left = (
+        "".join(
+            document.text[: found[0].start] if not n else document.text[found[n - 1].end : p.start]
+            for n, p in enumerate(found)
+        )
+        + document.text[found[-1].end :]
+    )
+    assert packed(left) == ""
+
+
+@pytest.mark.parametrize("chunker", ["sentences", "tokens", "document"])
+def test_a_chunker_blind_to_headings_files_all_passages_under_the_title(corpus, chunker):
+    titles = {document.id: document.title for document in corpus.documents}
+    assert all(p.heading == titles[p.document] for p in cut(corpus, chunker))
+
+
+def test_windows_are_full_but_for_the_last_one():
+    # each of these words is one token of the vocabulary
+    document = Document("d", "D", " ".join(["tax"] * 70))
+    found = split_documents([document], embedder=EMBEDDER, passage_tokens=32, chunker="tokens")
+    assert [len(p.text.split()) for p in found] == [32, 32, 6]
+
+
+def test_sentences_are_kept_whole_where_windows_cut_them():
+    sentence = " ".join(["Tax"] * 19) + "."  # 20 tokens; a sentence begins with a capital
+    document = Document("d", "D", " ".join([sentence] * 4))
+    whole, windows = (
+        split_documents([document], embedder=EMBEDDER, passage_tokens=50, chunker=c) for c in ("sentences", "tokens")
+    )
+    assert [p.text.strip() for p in whole] == [f"{sentence} {sentence}"] * 2
+    assert not all(p.text.strip().endswith(".") for p in windows)
+
+
+def test_a_whole_document_is_one_passage_without_a_size(corpus):
+    found = split_documents(corpus.documents, embedder=EMBEDDER, passage_tokens=None, chunker="document")
+    assert [(p.document, p.text) for p in found] == [(d.id, d.text.rstrip()) for d in corpus.documents]
+
+
+@pytest.mark.parametrize("chunker", ["sentences", "tokens", "document"])
+def test_every_evidence_has_a_gold_passage_however_it_is_cut(corpus, chunker):
+    gold = gold_passages(cut(corpus, chunker), corpus.evidence, corpus.documents)
+    assert [item.fact_id for item in corpus.evidence if not gold[item.fact_id]] == []
+
+
+@pytest.mark.parametrize("chunker", ["sentences", "tokens", "document"])
+@pytest.mark.parametrize("text", ["", "\n\n", "# Guide\n"])
+def test_no_chunker_makes_a_passage_of_nothing(chunker, text):
+    document = Document("d", "D", text)
+    assert split_documents([document], embedder=EMBEDDER, passage_tokens=32, chunker=chunker) == []

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from lib import paths
 from lib.corpus.records import Passage
-from lib.retrieval.index import STOP_WORDS, Index, build_index
+from lib.retrieval.index import STOP_WORDS, Index, build_index, sentences_of
 from lib.studies import Retrieval
 
 EMBEDDER = "all-minilm-l6-v2"
@@ -160,3 +160,55 @@ def test_more_passages_wanted_than_there_are_is_refused(cache):
     with pytest.raises(ValueError, match="retrieval.k is 13, but there are only 12 passages; lower k"):
         build_index(PASSAGES, embedder=EMBEDDER, settings=wanted)
     build_index(PASSAGES, embedder=EMBEDDER, settings=wanted.model_copy(update={"k": 12}))
+
+
+def settings_of(**changes):
+    return Retrieval(**{"passage_tokens": 64, "search": "hybrid", "k": 3, **changes})
+
+
+def test_a_setting_without_reranking_finds_what_its_search_does(index):
+    for method in METHODS:
+        found = index.find(["refund of the tax"], settings_of(search=method), k=4)
+        assert found == [search(index, "refund of the tax", method, 4)]
+
+
+def test_reranking_orders_what_was_found_by_its_nearest_sentence(cache):
+    # the fitting sentence stands between others that hide it in the passage's one vector
+    hidden = "Bananas are yellow fruit. Physicians treat sick people in hospitals. The moon circles our planet."
+    texts = {**TEXTS, "hidden": hidden}
+    del texts["doctor"]
+    passages = [Passage(name, "guide", "Guide", 0, len(text), text) for name, text in texts.items()]
+    index, question = Index(passages, embedder=EMBEDDER), "Who treats sick people in hospitals?"
+    dense = settings_of(search="dense", k=12)
+    plain, reranked = (
+        index.find([question], dense.model_copy(update={"rerank": r}), k=12)[0] for r in ("none", "sentences")
+    )
+    assert sorted(plain) == sorted(reranked)
+    best = {
+        p.id: float(max(index.encode(sentences_of(p)) @ index.encode([question])[0])) for p in passages if p.id in plain
+    }
+    assert reranked == sorted(plain, key=best.get, reverse=True)
+    assert reranked[0] == "hidden"
+
+
+def test_reranking_brings_up_what_a_search_found_further_down(index):
+    """It sees more than the k it returns: what it returns is the beginning of what it would return for a larger k."""
+    question = ["When will my money come back?"]
+    settings = settings_of(rerank="sentences")
+    assert index.find(question, settings, k=2)[0] == index.find(question, settings, k=8)[0][:2]
+
+
+def test_reranking_nothing_found_finds_nothing(index):
+    assert index.find(["the of and in"], settings_of(search="bm25", rerank="sentences"), k=3) == [[]]
+
+
+def test_sentences_stand_under_the_heading_and_leave_headings_out():
+    passage = Passage("p", "d", "Fees", 0, 9, "## Fees\n\nOne fee. Another!\n- an item\n\n| a | row |")
+    assert sentences_of(passage) == ["Fees: One fee.", "Fees: Another!", "Fees: - an item", "Fees: | a | row |"]
+
+
+def test_the_nearest_passages_cosine_is_that_of_the_best_dense_hit(index):
+    questions = ["Who treats the sick?", "late fee", "zebra crossing algebra"]
+    vectors = index.encode([p.titled for p in PASSAGES])
+    expected = [float(max(vectors @ question)) for question in index.encode(questions)]
+    assert index.nearest(questions) == pytest.approx(expected, abs=1e-5)
