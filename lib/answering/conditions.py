@@ -38,7 +38,7 @@ class Bench:
         )
         self.ledger: list[dict] = []
         self.hybrid: str | None = None  # which candidate `hybrid` stands for, once dev has chosen it
-        self._shown: dict[tuple[str, str, str], tuple[Passage, ...]] = {}
+        self._shown: dict[tuple[str, str, str, str | None], tuple[Passage, ...]] = {}
         self._models: dict[str, LanguageModel] = {}
 
     @cached_property
@@ -49,6 +49,19 @@ class Bench:
             self.corpus.documents, embedder=self.study.embedding, passage_tokens=settings.passage_tokens
         )
         return build_index(passages, embedder=self.study.embedding, settings=settings)
+
+    @cached_property
+    def vintages(self) -> dict[str, Index]:
+        """The pages of the replaced rules, before and after: two tagged versions of one table. Empty without such pages."""
+        if not self.corpus.older:
+            return {}
+        settings, embedder = self.study.retrieval, self.study.embedding
+        before, after = (
+            split_documents(pages, embedder=embedder, passage_tokens=settings.passage_tokens)
+            for pages in (self.corpus.older, self.corpus.newer)
+        )
+        index = build_index(before, embedder=embedder, settings=settings)
+        return {"before": index, "after": index.replaced(after)}
 
     @cached_property
     def gold(self) -> dict[str, set[str]]:
@@ -95,7 +108,7 @@ class Bench:
             return []
         condition = self.condition(name)
         lm = self.language_model(condition.weights, seed)
-        passages = self.passages(questions, condition.context)
+        passages = self.passages(questions, condition.context, condition.vintage)
         prompts = self.prompts(condition, lm, questions, passages)
         if questions[0].probe == "choice":
             return self._choose(name, questions, seed, lm, prompts, passages)
@@ -154,7 +167,7 @@ class Bench:
             times = []
             for question in [questions[0], *questions]:
                 started = time.perf_counter()
-                passages = self._retrieve([question], condition.context)
+                passages = self._retrieve([question], condition.context, condition.vintage)
                 (prompt,) = self.prompts(condition, lm, [question], passages)
                 answer_alone(lm, prompt, layout=self.layout, stop=STOPS[condition.prompt])
                 times.append((time.perf_counter() - started) * 1000)
@@ -188,21 +201,24 @@ class Bench:
         ]
         return tuple((user_message(q.text, p), a) for q, p, a in zip(questions, shown, answers, strict=True))
 
-    def passages(self, questions: Sequence[Question], kind: str) -> list[tuple[Passage, ...]]:
-        """The passages each question is shown: none, retrieved, gold (among retrieved ones) or distractors."""
-        keys = [(question.id, question.text, kind) for question in questions]
+    def passages(
+        self, questions: Sequence[Question], kind: str, vintage: str | None = None
+    ) -> list[tuple[Passage, ...]]:
+        """The passages each question is shown: none, retrieved, gold (among retrieved ones) or distractors.
+
+        They come from the guides, or from the replaced rules' pages of a `vintage`.
+        """
+        keys = [(question.id, question.text, kind, vintage) for question in questions]
         new = [(key, question) for key, question in zip(keys, questions, strict=True) if key not in self._shown]
-        found = self._retrieve([question for _, question in new], kind) if new else []
+        found = self._retrieve([question for _, question in new], kind, vintage) if new else []
         self._shown.update(zip([key for key, _ in new], found, strict=True))
         return [self._shown[key] for key in keys]
 
-    def _retrieve(self, questions: Sequence[Question], kind: str) -> list[tuple[Passage, ...]]:
+    def _retrieve(self, questions: Sequence[Question], kind: str, vintage: str | None) -> list[tuple[Passage, ...]]:
         if kind == "none":
             return [()] * len(questions)
-        k = self.study.retrieval.k
-        found = self.index.search(
-            [question.text for question in questions], method=self.study.retrieval.search, k=k + 8
-        )
+        k, index = self.study.retrieval.k, self.vintages[vintage] if vintage else self.index
+        found = index.search([question.text for question in questions], method=self.study.retrieval.search, k=k + 8)
         shown = []
         for question, ids in zip(questions, found, strict=True):
             gold = set().union(*(self.gold.get(fact_id, set()) for fact_id in question.fact_ids))
@@ -211,7 +227,7 @@ class Bench:
                 place = int(sha256(question.id.encode()).hexdigest(), 16) % k
                 chosen = chosen[: k - 1]
                 chosen[place:place] = sorted(gold)[:1]
-            shown.append(tuple(self.index.passages[i] for i in chosen))
+            shown.append(tuple(index.passages[i] for i in chosen))
         return shown
 
     def language_model(self, weights: str, seed: int) -> LanguageModel:

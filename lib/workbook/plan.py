@@ -126,7 +126,9 @@ def _cost(bench: Bench, rates: Rates, train_tokens: int, jobs: list[tuple]) -> C
         condition = bench.condition(name)
         lm = bench.language_model(condition.weights if condition.weights in bench.study.models else "base", 0)
         questions = bench.corpus.ask(probe, split, facts)
-        prompts = bench.prompts(condition, lm, questions, bench.passages(questions, condition.context))
+        prompts = bench.prompts(
+            condition, lm, questions, bench.passages(questions, condition.context, condition.vintage)
+        )
         lengths = [len(lm.tokenizer(prompt, add_special_tokens=False).input_ids) for prompt in prompts]
         answers += len(questions)
         if probe == "choice":
@@ -150,7 +152,7 @@ def peak_memory_gib(bench: Bench) -> float:
     peak = 0.0
     for recipe in bench.study.recipes.values():
         examples = build_examples(bench.corpus, recipe, lm.tokenizer, bench.passages)
-        longest = max(len(tokenize(lm.tokenizer, example)["input_ids"]) for example in examples)
+        longest = max((len(tokenize(lm.tokenizer, example)["input_ids"]) for example in examples), default=0)
         tokens = recipe.batch_size * longest
         inner = config.intermediate_size + config.hidden_size
         trainable = frozen if recipe.method == "full" else recipe.rank * config.num_hidden_layers * 7 * inner
