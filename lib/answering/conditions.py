@@ -9,7 +9,7 @@ import lib.models.generate
 import lib.models.likelihood
 from lib import runs
 from lib.corpus.load import Corpus
-from lib.corpus.records import Answer, Passage, Question
+from lib.corpus.records import Answer, Document, Passage, Question
 from lib.models import registry
 from lib.models.generate import Layout, answer_alone, generate
 from lib.models.likelihood import choice_scores
@@ -17,7 +17,7 @@ from lib.models.prompts import INSTRUCTIONS, RENDERERS, Prompt, target_answer, u
 from lib.models.registry import LanguageModel
 from lib.retrieval.chunking import gold_passages, split_documents
 from lib.retrieval.index import Index, build_index
-from lib.studies import Condition, Study
+from lib.studies import Block, Condition, Study
 from lib.training.recipes import build_examples
 from lib.training.sft import Trained, load_trained, train
 
@@ -44,24 +44,22 @@ class Bench:
     @cached_property
     def index(self) -> Index:
         """The passage index over the study's documents."""
-        settings = self.study.retrieval
-        passages = split_documents(
-            self.corpus.documents, embedder=self.study.embedding, passage_tokens=settings.passage_tokens
-        )
-        return build_index(passages, embedder=self.study.embedding, settings=settings)
+        return self._indexed(self._split(self.corpus.documents))
 
     @cached_property
     def vintages(self) -> dict[str, Index]:
         """The pages of the replaced rules, before and after: two tagged versions of one table. Empty without such pages."""
         if not self.corpus.older:
             return {}
-        settings, embedder = self.study.retrieval, self.study.embedding
-        before, after = (
-            split_documents(pages, embedder=embedder, passage_tokens=settings.passage_tokens)
-            for pages in (self.corpus.older, self.corpus.newer)
-        )
-        index = build_index(before, embedder=embedder, settings=settings)
-        return {"before": index, "after": index.replaced(after)}
+        index = self._indexed(self._split(self.corpus.older))
+        return {"before": index, "after": index.replaced(self._split(self.corpus.newer))}
+
+    def _split(self, documents: Sequence[Document]) -> list[Passage]:
+        size = self.study.retrieval.passage_tokens
+        return split_documents(documents, embedder=self.study.embedding, passage_tokens=size)
+
+    def _indexed(self, passages: list[Passage]) -> Index:
+        return build_index(passages, embedder=self.study.embedding, settings=self.study.retrieval)
 
     @cached_property
     def gold(self) -> dict[str, set[str]]:
@@ -78,7 +76,7 @@ class Bench:
             if block.split != split:
                 continue
             asked = [self.corpus.ask(probe, split, block.facts) for probe in block.probes]
-            for name in block.conditions:
+            for name in self.possible(block):
                 for seed in self.seeds(name):
                     for questions in asked:
                         answers += self.answer(name, questions, seed=seed)
@@ -86,6 +84,12 @@ class Bench:
         if len({(a.condition, a.seed, a.question_id) for a in answers}) != cells:
             raise RuntimeError(f"{len(answers)} answers for a grid of {cells} different cells in {notebook}")
         return answers
+
+    def possible(self, block: Block) -> list[str]:
+        """The conditions of a block, less those trained on replaced rules where the corpus has none."""
+        ruled = {name for name, recipe in self.study.recipes.items() if recipe.data in ("before", "after")}
+        untaught = set() if self.corpus.replacements else ruled
+        return [name for name in block.conditions if self.condition(name).weights not in untaught]
 
     def condition(self, name: str) -> Condition:
         """The condition of a name; `hybrid` is the candidate that dev chose. Raises ValueError when none is chosen yet."""

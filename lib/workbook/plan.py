@@ -86,7 +86,7 @@ def forecast(bench: Bench, rates: Rates) -> dict[str, Cost]:
     for notebook, blocks in bench.study.grids.items():
         train_tokens, jobs = 0, []
         for block in blocks:
-            for name in block.conditions:
+            for name in bench.possible(block):
                 train_tokens += _new_training(bench, bench.condition(name).weights, trained)
                 jobs += [job for job in _jobs(bench, block, name) if job not in answered]
         answered.update(jobs)
