@@ -72,6 +72,16 @@ FAULTS = {
     "unknown method": ("method: full", "method: half", ["recipes.full.method", "'lora' or 'full'", "'half'"]),
     "unknown context": ("context: gold", "context: silver", ["rag.context", "'gold' or 'distractors'", "'silver'"]),
     "unknown probe": ("[unanswerable]", "[unanswered]", ["1.probes.0", "'unanswerable'", "got 'unanswered'"]),
+    "a vintage that is not searched": (
+        "context: gold}",
+        "context: gold, vintage: after}",
+        ["conditions.rag:", "a vintage is searched"],
+    ),
+    "unknown to what was right before": (
+        "margin: 0.05}",
+        "margin: 0.05, right_before: [flor]}",
+        ["claims.C1.contrasts.1.right_before.0", "'flor' not one of", "got 'flor'"],
+    ),
     "unknown metric": ("metric: kept", "metric: keeping", ["contrasts.1.metric", "'kept'", "got 'keeping'"]),
     "unknown precision": ("batch_tokens: 16384", "precision: int4", ["generation.precision", "'bfloat16'", "'int4'"]),
     "rank zero": ("rank: 8,", "rank: 0,", ["recipes.tuned.rank", "greater than or equal to 1", "got 0"]),

@@ -7,6 +7,7 @@ import pytest
 from lib.answering import conditions
 from lib.answering.conditions import Bench
 from lib.models.prompts import INSTRUCTIONS, user_message
+from lib.studies import Block, Condition
 
 K = 3
 
@@ -293,3 +294,53 @@ def test_hybrid_is_the_candidate_that_dev_chose_and_nothing_before_that(tiny_stu
     bench.hybrid = "rag"
     assert bench.condition("hybrid") == bench.study.conditions["rag"]
     assert bench.seeds("hybrid") == (0,)
+
+
+RULED = {
+    "rag_before": Condition(weights="base", context="retrieved", vintage="before"),
+    "rag_after": Condition(weights="base", context="retrieved", vintage="after"),
+    "tuned_before": Condition(weights="vintage_before"),
+}
+
+
+@pytest.fixture(scope="module")
+def ruled(tiny_study):
+    """The tiny study with conditions for replaced rules, and a grid that asks them."""
+    recipes = {"vintage_before": tiny_study.recipes["lora"].model_copy(update={"data": "before", "seeds": (0,)})}
+    blocks = (
+        Block(conditions=["rag_before", "rag_after", "tuned_before"], probes=["current", "current_trained"], facts=3),
+        Block(conditions=["base", "tuned_before"], probes=["general"]),
+    )
+    return tiny_study.model_copy(
+        update={
+            "recipes": {**tiny_study.recipes, **recipes},
+            "conditions": {**tiny_study.conditions, **RULED},
+            "grids": {"ruled": blocks},
+        }
+    )
+
+
+def test_a_vintage_shows_the_pages_as_they_stood_or_stand_and_never_the_guides(ruled, ruled_corpus):
+    bench = Bench(ruled, ruled_corpus)
+    questions = bench.corpus.ask("current_trained")
+    for vintage, pages, quote in (("before", ruled_corpus.older, "before"), ("after", ruled_corpus.newer, "after")):
+        text = {page.id: page.text for page in pages}
+        shown = bench.passages(questions, "retrieved", vintage)
+        for rule, passages in zip(ruled_corpus.replacements, shown, strict=True):
+            assert len(passages) == K
+            assert all(text[p.document][p.start : p.end] == p.text for p in passages)
+            assert any(getattr(rule, f"{quote}_quote") in p.text for p in passages)
+    assert bench.passages(questions, "retrieved") != bench.passages(questions, "retrieved", "after")
+
+
+def test_replaced_rules_are_asked_of_every_condition_when_there_are_any(ruled, ruled_corpus):
+    answers = Bench(ruled, ruled_corpus).grid("ruled")
+    general = len(ruled_corpus.ask("general"))
+    assert len(answers) == 3 * 2 * 3 + 2 * general
+
+
+def test_a_corpus_without_replaced_rules_trains_and_asks_nothing_about_them(ruled, ruled_corpus, monkeypatch):
+    monkeypatch.setattr(conditions, "train", None)
+    bench = Bench(ruled, replace(ruled_corpus, replacements=(), older=(), newer=()))
+    assert {answer.condition for answer in bench.grid("ruled")} == {"base"}
+    assert bench.vintages == {}
