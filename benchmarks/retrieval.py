@@ -18,7 +18,7 @@ from lancedb.table import LanceTable
 from benchmarks.record import record
 from lib.corpus.load import load_corpus
 from lib.retrieval.chunking import split_documents
-from lib.retrieval.index import query, write_table
+from lib.retrieval.index import as_rows, query, write_table
 from lib.studies import load_study
 
 SIZES = [10**3, 10**4, 10**5]
@@ -50,7 +50,7 @@ def measure(n: int, texts: list[str], questions: list[str]) -> dict[str, tuple[f
     ids = [f"p{number}" for number in range(n)]
     with tempfile.TemporaryDirectory() as folder:
         started = time.perf_counter()
-        table = write_table(Path(folder), ids, [f"{texts[i % len(texts)]} {i}" for i in range(n)], vectors)
+        table = write_table(Path(folder), as_rows(ids, [f"{texts[i % len(texts)]} {i}" for i in range(n)], vectors))
         seconds = time.perf_counter() - started
         size = sum(path.stat().st_size for path in Path(folder).rglob("*") if path.is_file()) / 2**20
         hybrid, _ = timed(table, questions, asked, "hybrid")

@@ -59,9 +59,13 @@ class Corpus(Schema):
 
 
 class Recipe(Schema):
-    """How one set of weights is trained. `facts` limits training to the first facts of the split, in study order."""
+    """How one set of weights is trained. `facts` limits training to the first facts of the split, in study order.
 
-    data: Literal["raw", "uniform", "raft", "json"]
+    data: answers of the test split (raw, uniform), reading exercises of the raft split (raft, json), or the answers about
+    replaced rules as they stood or as they stand (before, after).
+    """
+
+    data: Literal["raw", "uniform", "raft", "json", "before", "after"]
     method: Literal["lora", "full"] = "lora"
     rank: int | None = Field(None, ge=1)
     alpha: int | None = Field(None, ge=1)
@@ -82,17 +86,24 @@ class Condition(Schema):
     """Weights (base, another model, or a recipe) times context, and the prompt they are asked with.
 
     `batch_size` overrides the study's layout; only the noise floor does. `retrieval` names one of the study's `retrievals`;
-    unset, its `retrieval` section holds, and the field is left out of what is written, so that a registration which does not
-    use it keeps its hash.
+    unset, its `retrieval` section holds. `vintage` searches the pages of the replaced rules, before or after their
+    replacement, in place of the guides.
     """
 
     weights: Name
     context: Literal["none", "retrieved", "poisoned", "gold", "distractors"] = "none"
-    retrieval: Name | None = Field(None, exclude_if=lambda name: name is None)
+    retrieval: Name | None = None
     prompt: Literal["chat", "few_shot"] = "chat"
     instruction: Literal["neutral", "reworded", "style", "json"] = "neutral"
     shots: int = Field(0, ge=0, le=8)
     batch_size: int | None = Field(None, ge=1)
+    vintage: Literal["before", "after"] | None = None
+
+    @model_validator(mode="after")
+    def _vintage_is_searched(self):
+        if self.vintage and self.context != "retrieved":
+            raise ValueError("a vintage is searched: it needs context retrieved")
+        return self
 
     @model_validator(mode="after")
     def _retrieves(self):
@@ -155,17 +166,19 @@ class Contrast(Schema):
     flat     held if the 90 % interval lies in [-margin, margin], not_held if the 95 % interval excludes it
 
     A verdict must survive Holm's correction over all contrasts of its `family`, or the contrast is undecided.
+    `right_before` keeps to the replaced rules whose old value each of these conditions gave; too few of them decide nothing.
     """
 
     a: Name
     b: Name | None = None
     probe: str
     metric: Literal[
-        "accuracy", "style", "json_valid", "kept", "loss", "answered", "latency_ms", "prompt_tokens", "found"
+        "accuracy", "style", "json_valid", "kept", "loss", "answered", "latency_ms", "prompt_tokens", "found", "stale"
     ]
     direction: Literal["greater", "less", "differs", "flat"]
     margin: float
     family: Name = "claims"
+    right_before: tuple[Name, ...] = ()
 
 
 class Claim(Schema):
@@ -223,7 +236,7 @@ class Study(Schema):
     embedding: str
     generation: Generation
     retrieval: Retrieval
-    retrievals: dict[Name, Retrieval] = Field(default_factory=dict, exclude_if=lambda settings: not settings)
+    retrievals: dict[Name, Retrieval] = Field(default_factory=dict)
     recipes: dict[Name, Recipe]
     conditions: dict[Name, Condition]
     grids: dict[str, tuple[Block, ...]]
@@ -251,6 +264,12 @@ class Study(Schema):
             for c, claim in self.claims.items()
             for i, contrast in enumerate(claim.contrasts)
             for side in ("a", "b")
+        ]
+        named += [
+            (("claims", c, "contrasts", i, "right_before", j), name)
+            for c, claim in self.claims.items()
+            for i, contrast in enumerate(claim.contrasts)
+            for j, name in enumerate(contrast.right_before)
         ]
         named += [
             (("grids", g, i, "conditions", j), name)

@@ -94,6 +94,13 @@ def small_corpus():
 
 
 @pytest.fixture(scope="session")
+def ruled_corpus():
+    """The same with the replaced rules of the neighbour split, their facts and pages."""
+    corpus = load_corpus("data/itr", test=4, dev=3, raft=10, easy=2, general=2, unanswerable=3, wordings=1)
+    return replace(corpus, documents=corpus.documents[:2], evidence=())
+
+
+@pytest.fixture(scope="session")
 def tiny_study(tiny_model):
     """A study of the tiny model with one condition of every kind."""
     lora = {"rank": 4, "alpha": 8, "learning_rate": 0.005, "epochs": 2, "batch_size": 2}

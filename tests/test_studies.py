@@ -75,6 +75,16 @@ FAULTS = {
     "unknown method": ("method: full", "method: half", ["recipes.full.method", "'lora' or 'full'", "'half'"]),
     "unknown context": ("context: gold", "context: silver", ["rag.context", "'gold' or 'distractors'", "'silver'"]),
     "unknown probe": ("[unanswerable]", "[unanswered]", ["1.probes.0", "'unanswerable'", "got 'unanswered'"]),
+    "a vintage that is not searched": (
+        "context: gold}",
+        "context: gold, vintage: after}",
+        ["conditions.rag:", "a vintage is searched"],
+    ),
+    "unknown to what was right before": (
+        "margin: 0.05}",
+        "margin: 0.05, right_before: [flor]}",
+        ["claims.C1.contrasts.1.right_before.0", "'flor' not one of", "got 'flor'"],
+    ),
     "unknown metric": ("metric: kept", "metric: keeping", ["contrasts.1.metric", "'kept'", "got 'keeping'"]),
     "unknown precision": ("batch_tokens: 16384", "precision: int4", ["generation.precision", "'bfloat16'", "'int4'"]),
     "rank zero": ("rank: 8,", "rank: 0,", ["recipes.tuned.rank", "greater than or equal to 1", "got 0"]),
@@ -223,13 +233,6 @@ def test_a_changed_promise_changes_the_registration(tmp_path, old, new):
 )
 def test_what_promises_nothing_leaves_the_registration_alone(tmp_path, old, new):
     assert registration(tmp_path, (old, new)) == registration(tmp_path)
-
-
-def test_a_study_without_named_retrievals_keeps_the_registration_it_had_before_there_were_any(tmp_path):
-    """The hash of this text as it was computed then: what is published under it must still be recognised."""
-    without = [("retrievals:\n  whole: {chunker: document, search: bm25, k: 1}\n", "")]
-    without += [("  pages: {weights: base, context: retrieved, retrieval: whole}\n", "")]
-    assert registration(tmp_path, *without) == "472d746705af4353"
 
 
 def test_a_study_cannot_be_changed_once_loaded():

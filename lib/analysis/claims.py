@@ -22,11 +22,13 @@ from lib.analysis.stats import (
     per_fact,
     share_interval,
 )
-from lib.analysis.tables import pick, primary
+from lib.analysis.tables import pick, primary, right_before
 from lib.studies import Claim, Contrast, Study
 
 # With fewer questions than this known to the base model, a share of them kept says too little to decide on.
 FEWEST_KNOWN = 60
+# With fewer replaced rules than this answered right before, what became of them says too little to decide on.
+FEWEST_RIGHT_BEFORE = 20
 # The chance of any false verdict among the contrasts of a family.
 ALPHA = 0.05
 
@@ -81,10 +83,16 @@ def find(contrast: Contrast, evidence: Evidence) -> Finding:
     if contrast.metric == "latency_ms":
         return _on_latencies(contrast, evidence.latencies_ms)
     column = {"accuracy": "correct", "kept": "correct"}.get(contrast.metric, contrast.metric)
-    table = primary(evidence.table) if contrast.metric == "accuracy" else evidence.table
+    table = primary(evidence.table) if contrast.metric in ("accuracy", "stale") else evidence.table
     if contrast.metric == "kept" and table[table.probe == contrast.probe].empty:
-        note = f"the base model knew none of the items; {FEWEST_KNOWN} are needed"
-        return Finding(contrast, "undecided", math.nan, math.nan, math.nan, 0, 0, math.nan, math.nan, note, [])
+        return _unmeasured(contrast, 0, f"the base model knew none of the items; {FEWEST_KNOWN} are needed")
+    if contrast.right_before:
+        right = set.intersection(*(right_before(table, name, contrast.probe) for name in contrast.right_before))
+        if len(right) < FEWEST_RIGHT_BEFORE:
+            names = " and ".join(contrast.right_before)
+            note = f"{names} gave the old value of only {len(right)} replaced rules; {FEWEST_RIGHT_BEFORE} are needed"
+            return _unmeasured(contrast, len(right), note)
+        table = table[table.unit.isin(right)]
     a = pick(table, contrast.a, contrast.probe)
     if contrast.b is None:
         return _alone(contrast, a, column)
@@ -118,6 +126,10 @@ def find(contrast: Contrast, evidence: Evidence) -> Finding:
         note,
         _sample_rows(a, b, column),
     )
+
+
+def _unmeasured(contrast: Contrast, n: int, note: str) -> Finding:
+    return Finding(contrast, "undecided", math.nan, math.nan, math.nan, n, 0, math.nan, math.nan, note, [])
 
 
 def _alone(contrast: Contrast, rows: pd.DataFrame, column: str) -> Finding:

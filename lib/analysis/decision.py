@@ -14,7 +14,10 @@ above the cheapest's. When none meets all but one is open, the evidence is not e
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from lib.analysis.stats import Estimate
+import pandas as pd
+
+from lib.analysis.stats import Estimate, estimate
+from lib.analysis.tables import primary
 from lib.studies import Decision, Study
 
 OPEN, NONE = "not enough evidence", "none suffices"
@@ -173,6 +176,47 @@ def break_even_updates(tuned: Approach, retrieved: Approach, needs: Decision) ->
     if per_update * per_1000 <= 0:
         return None
     return needs.answers_per_month / 1000 * per_1000 / per_update
+
+
+def kept_current(table: pd.DataFrame, ledger: Sequence[dict], *, recipe: str, index_seconds: float) -> list[Approach]:
+    """Tuning again (`tuned_after`) and replacing pages (`rag_after`), as both answer for replaced rules in unseen words.
+
+    accuracy is the share of answers with the new value. latency_ms is what an answer took in batches, without retrieval, so
+    that both cost less here than asked one at a time. update_seconds is the training of `recipe`, or the `index_seconds` that
+    replacing the changed pages took. Empty when no replaced rule was asked about.
+    """
+    ways = []
+    for name, condition in (("fine_tuning", "tuned_after"), ("retrieval", "rag_after")):
+        rows = primary(table[(table.condition == condition) & (table.probe == "current")])
+        if rows.empty:
+            return []
+        asked = [line for line in ledger if (line["condition"], line["probe"]) == (condition, "current")]
+        latency = 1000 * sum(line["seconds"] for line in asked) / sum(line["answers"] for line in asked)
+        trained = [line["seconds"] for line in ledger if (line["condition"], line["probe"]) == (recipe, "training")]
+        update = sum(trained) / len(trained) if name == "fine_tuning" else index_seconds
+        ways.append(Approach(name, condition, estimate(rows), estimate(rows, "style"), latency, update))
+    return ways
+
+
+UPDATE_HEADER = ["way", "condition", "seconds", "training tokens", "USD per update", "seconds per answer"]
+
+
+def update_rows(ways: Sequence[Approach], ledger: Sequence[dict], needs: Decision, *, recipe: str) -> list[list]:
+    """What it took each way to become current, as rows of UPDATE_HEADER."""
+    tokens = max(
+        (line["tokens"] for line in ledger if (line["condition"], line["probe"]) == (recipe, "training")), default=0
+    )
+    return [
+        [
+            WORDS[way.name],
+            way.condition,
+            way.update_seconds,
+            tokens if way.name == "fine_tuning" else 0,
+            usd_per_update(way, needs),
+            way.latency_ms / 1000,
+        ]
+        for way in ways
+    ]
 
 
 CARD_HEADER = ["approach", "condition", "facts right", "in style", "latency", "USD per 1,000 answers", "USD per update"]

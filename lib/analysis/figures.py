@@ -81,6 +81,29 @@ def loss_curves(logs: Mapping[str, Sequence[dict]], *, steps_per_epoch: Mapping[
     return ax
 
 
+def stacked_outcomes(table: pd.DataFrame) -> Axes:
+    """What is said of replaced rules: one bar a condition cut into stale, current and other answers.
+
+    Columns condition, facts, stale, current, other, the last three shares. First row on top; the title states the stalest.
+    """
+    parts = {"stale": ("#E69F00", "//"), "current": (RETRIEVED, ""), "other": ("#DDDDDD", "..")}
+    figure, ax = plt.subplots(figsize=(8, 0.5 * max(1, len(table)) + 1.6), layout="constrained")
+    places, left = range(len(table), 0, -1), 0 * table.stale
+    for name, (colour, hatch) in parts.items():
+        bars = ax.barh(places, 100 * table[name], left=left, color=colour, edgecolor="white", hatch=hatch, label=name)
+        labels = [f"{100 * share:.0f}" if share >= 0.05 else "" for share in table[name]]
+        ax.bar_label(bars, labels, label_type="center", bbox={"facecolor": "white", "edgecolor": "none", "pad": 1})
+        left = left + 100 * table[name]
+    title = "No replaced rule was asked about"
+    if len(table):
+        worst = table.loc[table.stale.idxmax()]
+        title = f"Replaced rules: {worst.condition} gives the old value most often, {100 * worst.stale:.0f} %"
+    ax.set_yticks(places, [f"{row.condition} (n={row.facts})" for row in table.itertuples()])
+    ax.set(xlim=(0, 100), title=title, xlabel="answers, %: old value (stale), new value (current), neither (other)")
+    ax.legend(frameon=False, ncols=3, loc="upper center", bbox_to_anchor=(0.5, -0.3), fontsize=9)
+    return ax
+
+
 def stacked_counts(counts: pd.Series) -> Axes:
     """Who is right about how many facts: one bar cut into both, only one, only the other, neither."""
     figure, ax = plt.subplots(figsize=(8, 1.9), layout="constrained")

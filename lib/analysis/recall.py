@@ -37,8 +37,8 @@ def score_settings(bench: Bench, split: str) -> pd.DataFrame:
 
 def _scores(bench: Bench, questions: Sequence[Question], name: str, k: int) -> pd.DataFrame:
     """One row a question: its fact, as `unit`, and every measure."""
-    found = dict(zip([q.id for q in questions], bench.find(questions, name), strict=True))
-    gold = {question.id: bench.gold_for(question, name) for question in questions}
+    found = dict(zip([q.id for q in questions], bench.shelf.find(questions, name), strict=True))
+    gold = {question.id: bench.shelf.gold_for(question, name) for question in questions}
     at = {cutoff: retrieval_scores(found, gold, cutoff) for cutoff in {*CUTOFFS, RANKS, k}}
     measures = {f"recall@{cutoff}": at[cutoff].recall for cutoff in CUTOFFS}
     measures |= {"mrr": at[RANKS].mrr, "ndcg@10": at[10].ndcg, "shown": at[k].recall}

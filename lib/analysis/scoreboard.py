@@ -9,7 +9,7 @@ from lib import paths, runs
 from lib.analysis.claims import Evidence, Finding, score
 from lib.analysis.stats import Estimate, estimate, paired_difference, wilson
 from lib.analysis.tables import frame, primary, screened_kept
-from lib.corpus.load import UNTRAINED
+from lib.corpus.load import CURRENT, UNTRAINED
 from lib.studies import Study
 
 
@@ -61,6 +61,7 @@ def scoreboard(evidence: Evidence, summaries: dict[str, dict], findings: list[Fi
     lines = [*_accuracies(table), *_styles(table), *_kept(table), *_hallucination(table), *_costs(table, evidence)]
     lines += [
         *_citations(table),
+        *_currency(table),
         *_deltas(findings),
         *_union(table),
         *_training(summaries),
@@ -72,7 +73,7 @@ def scoreboard(evidence: Evidence, summaries: dict[str, dict], findings: list[Fi
 
 def _accuracies(table: pd.DataFrame):
     scored = primary(table)
-    scored = scored[~scored.probe.isin(["unanswerable", "kept"])]
+    scored = scored[~scored.probe.isin(["unanswerable", "kept", *CURRENT])]
     for (probe, condition), rows in scored.groupby(["probe", "condition"], sort=False):
         notebook = rows.notebook.iloc[0]
         yield score(f"accuracy/{probe}/{condition}", estimate(rows), unit="share", notebook=notebook)
@@ -116,6 +117,15 @@ def _citations(table: pd.DataFrame):
                 yield score(f"citation/{measure}/{condition}", result, unit="share", notebook=notebook)
 
 
+def _currency(table: pd.DataFrame):
+    """Of the replaced rules, how many are answered with the new and how many with the old value, in the FAQ's words or not."""
+    asked = primary(table[table.probe.isin(CURRENT)])
+    for (condition, probe), rows in asked.groupby(["condition", "probe"], sort=False):
+        for name, column in (("current", "correct"), ("stale", "stale")):
+            line = f"currency/{name}/{condition}" + ("/unseen" if probe == "current" else "")
+            yield score(line, estimate(rows, column), unit="share", notebook=rows.notebook.iloc[0])
+
+
 def _costs(table: pd.DataFrame, evidence: Evidence):
     for condition, rows in table[table.probe == "paraphrase"].groupby("condition", sort=False):
         notebook = rows.notebook.iloc[0]
@@ -135,6 +145,7 @@ def _deltas(findings: list[Finding]):
         if contrast.b is None or finding.n == 0 or contrast.metric in ("loss", "latency_ms"):
             continue
         kind = contrast.probe if contrast.metric == "accuracy" else contrast.metric
+        kind += "_right_before" if contrast.right_before else ""
         result = Estimate(finding.value, finding.low, finding.high, finding.n)
         name = f"delta/{kind}/{contrast.a}-vs-{contrast.b}"
         yield score(name, result, unit="difference", notebook="08_findings")

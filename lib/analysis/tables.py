@@ -1,19 +1,23 @@
 """Rows as tables: what is counted, by condition and probe, with n and intervals."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
 from lib.analysis.stats import Estimate, estimate, per_fact
-from lib.corpus.load import Corpus
+from lib.corpus.load import CURRENT, Corpus
+
+CURRENCY_HEADER = ["condition", "wording", "facts", "current", "current low", "current high", "stale", "stale low"]
+CURRENCY_HEADER += ["stale high", "other", "right before", "stale of those", "current of those"]
 
 
 def frame(rows: Sequence[dict]) -> pd.DataFrame:
     """The rows with the columns that metrics need.
 
     correct / relaxed: the strict / relaxed verdict is CORRECT. answered: the model did not abstain. unit: the one fact
-    asked about, or the question itself when it asks for none or for two.
+    asked about, or the question itself when it asks for none or for two. stale: the answer gives a replaced rule's old
+    value; NaN where no replaced rule is asked about.
     """
     table = pd.DataFrame(rows)
     table["correct"] = (table.verdict == "CORRECT").astype(float)
@@ -29,6 +33,7 @@ def frame(rows: Sequence[dict]) -> pd.DataFrame:
     table["cites_gold"] = [
         float(row["cited"] in row["gold"]) if _traced(row) and row["cited"] else math.nan for row in rows
     ]
+    table["stale"] = table.stale.astype(float) if "stale" in table else math.nan
     return table
 
 
@@ -102,6 +107,56 @@ def by_stratum(table: pd.DataFrame, strata: pd.Series, conditions: Sequence[str]
     shares = asked.groupby(["condition", "stratum", "unit"]).correct.mean().groupby(["condition", "stratum"]).mean()
     columns = [name for name in conditions if name in set(asked.condition)]
     return shares.unstack("condition").reindex(columns=columns).assign(facts=asked.groupby("stratum").unit.nunique())
+
+
+def right_before(table: pd.DataFrame, condition: str, probe: str) -> set[str]:
+    """The replaced rules whose old value a condition gave, asked in the words of a probe."""
+    return set(table[(table.condition == condition) & (table.probe == probe) & (table.stale == 1)].unit)
+
+
+def currency_table(table: pd.DataFrame, before: Mapping[str, str]) -> pd.DataFrame:
+    """What became of replaced rules, one line a condition and wording: shares of answers with the new value (current), the
+    old one (stale) and neither (other), with 95 % intervals of the first two.
+
+    Args:
+        table: rows as `frame` gives them; only those on replaced rules count, yes/no rules apart.
+        before: for each condition asked after the replacement, the condition that shows what it had right before. The last
+            columns keep to those rules: how many they are, and the stale and the current share of them (NaN of none).
+
+    Returns:
+        No line when no replaced rule was asked about.
+    """
+    lines = []
+    asked = primary(table[table.probe.isin(CURRENT)])
+    for (condition, probe), rows in asked.groupby(["condition", "probe"], sort=False):
+        current, stale = estimate(rows), estimate(rows, "stale")
+        line = {"condition": condition, "wording": probe, "facts": current.n}
+        for name, share in (("current", current), ("stale", stale)):
+            line |= {name: share.value, f"{name} low": share.low, f"{name} high": share.high}
+        line["other"] = 1 - current.value - stale.value
+        known = right_before(asked, before[condition], probe) if condition in before else set()
+        kept = rows[rows.unit.isin(known)]
+        line |= {
+            "right before": len(known),
+            "stale of those": kept.stale.mean(),
+            "current of those": kept.correct.mean(),
+        }
+        lines.append(line)
+    return pd.DataFrame(lines, columns=CURRENCY_HEADER)
+
+
+def read_replacements(corpus: Corpus, n: int = 3) -> pd.DataFrame:
+    """The first `n` replaced rules: the question, and the pages' own words before and after."""
+    rules = corpus.replacements[:n]
+    return pd.DataFrame(
+        {
+            "question": [rule.question for rule in rules],
+            "page before": [rule.before_quote for rule in rules],
+            "page after": [rule.after_quote for rule in rules],
+            "old value": [corpus.fact[rule.before].value for rule in rules],
+            "new value": [corpus.fact[rule.after].value for rule in rules],
+        }
+    )
 
 
 def read_answers(

@@ -7,6 +7,7 @@ from functools import partial
 import lib.models.generate
 import lib.models.likelihood
 from lib import runs
+from lib.answering.shelf import Shelf
 from lib.corpus.load import Corpus
 from lib.corpus.records import Answer, Passage, Question
 from lib.models import registry
@@ -14,11 +15,8 @@ from lib.models.generate import Layout, answer_alone, generate
 from lib.models.likelihood import choice_scores
 from lib.models.prompts import INSTRUCTIONS, RENDERERS, Prompt, target_answer, user_message
 from lib.models.registry import LanguageModel
-from lib.retrieval.chunking import gold_passages, split_documents
 from lib.retrieval.citations import aligned_passage
-from lib.retrieval.contexts import choose, plant
-from lib.retrieval.index import Index, build_index
-from lib.studies import Condition, Study
+from lib.studies import Block, Condition, Study
 from lib.training.recipes import build_examples
 from lib.training.sft import Trained, load_trained, train
 
@@ -33,60 +31,13 @@ class Bench:
 
     def __init__(self, study: Study, corpus: Corpus):
         registry.allow_downloads(list(study.models.values()))
-        self.study, self.corpus = study, corpus
+        self.study, self.corpus, self.shelf = study, corpus, Shelf(study, corpus)
         self.layout = Layout(
             study.generation.max_new_tokens, study.generation.batch_size, study.generation.batch_tokens
         )
         self.ledger: list[dict] = []
         self.hybrid: str | None = None  # which candidate `hybrid` stands for, once dev has chosen it
-        self._indexes: dict[tuple, Index] = {}
-        self._gold: dict[str, dict[str, set[str]]] = {}
-        self._shown: dict[tuple, tuple[Passage, ...]] = {}
         self._models: dict[str, LanguageModel] = {}
-
-    @property
-    def index(self) -> Index:
-        """The passage index over the study's documents."""
-        return self.index_of(None)
-
-    @property
-    def gold(self) -> dict[str, set[str]]:
-        """For each fact id, the ids of the passages that state it."""
-        return self.gold_of(None)
-
-    def index_of(self, retrieval: str | None) -> Index:
-        """The index that a retrieval setting searches (None: the study's own); settings that cut alike share one."""
-        settings = self.study.retrieval_named(retrieval)
-        embedder = settings.embedder or self.study.embedding
-        key = (settings.chunker, settings.passage_tokens, embedder, settings.k)
-        if key not in self._indexes:
-            passages = split_documents(
-                self.corpus.documents,
-                embedder=embedder,
-                passage_tokens=settings.passage_tokens,
-                chunker=settings.chunker,
-            )
-            self._indexes[key] = build_index(passages, embedder=embedder, settings=settings)
-        return self._indexes[key]
-
-    def gold_of(self, retrieval: str | None) -> dict[str, set[str]]:
-        """For each fact id, the ids of the passages of a setting's index that state it."""
-        index = self.index_of(retrieval)
-        if index.key not in self._gold:
-            passages = list(index.passages.values())
-            self._gold[index.key] = gold_passages(passages, self.corpus.evidence, self.corpus.documents)
-        return self._gold[index.key]
-
-    def gold_for(self, question: Question, retrieval: str | None) -> set[str]:
-        """The passages that state any fact the question asks for."""
-        gold = self.gold_of(retrieval)
-        return set().union(*(gold.get(fact_id, set()) for fact_id in question.fact_ids))
-
-    def find(self, questions: Sequence[Question], retrieval: str | None) -> list[list[str]]:
-        """The ids of the passages a setting finds for each question, best first: more than any context shows, and 10 at least."""
-        settings = self.study.retrieval_named(retrieval)
-        texts = [question.text for question in questions]
-        return self.index_of(retrieval).find(texts, settings, k=max(settings.k + 8, 10))
 
     def grid(self, notebook: str, *, split: str = "test") -> list[Answer]:
         """One answer for every cell of the grid that the study declares for a notebook, in the given split.
@@ -98,7 +49,7 @@ class Bench:
             if block.split != split:
                 continue
             asked = [self.corpus.ask(probe, split, block.facts) for probe in block.probes]
-            for name in block.conditions:
+            for name in self.possible(block):
                 for seed in self.seeds(name):
                     for questions in asked:
                         answers += self.answer(name, questions, seed=seed)
@@ -106,6 +57,12 @@ class Bench:
         if len({(a.condition, a.seed, a.question_id) for a in answers}) != cells:
             raise RuntimeError(f"{len(answers)} answers for a grid of {cells} different cells in {notebook}")
         return answers
+
+    def possible(self, block: Block) -> list[str]:
+        """The conditions of a block, less those trained on replaced rules where the corpus has none."""
+        ruled = {name for name, recipe in self.study.recipes.items() if recipe.data in ("before", "after")}
+        untaught = set() if self.corpus.replacements else ruled
+        return [name for name in block.conditions if self.condition(name).weights not in untaught]
 
     def condition(self, name: str) -> Condition:
         """The condition of a name; `hybrid` is the candidate that dev chose. Raises ValueError when none is chosen yet."""
@@ -130,7 +87,7 @@ class Bench:
             return []
         condition = self.condition(name)
         lm = self.language_model(condition.weights, seed)
-        passages = self.passages(questions, condition.context, condition.retrieval)
+        passages = self.shelf.passages(questions, condition.context, condition.retrieval, condition.vintage)
         prompts = self.prompts(condition, lm, questions, passages)
         if questions[0].probe == "choice":
             return self._choose(name, questions, seed, lm, prompts, passages)
@@ -160,7 +117,7 @@ class Bench:
         """Which of the passages shown are gold, and which one states the answer's value."""
         if not shown:
             return {}
-        gold = self.gold_for(question, condition.retrieval)
+        gold = self.shelf.gold_for(question, condition.retrieval)
         value_type = self.corpus.value_type(question)
         cited = aligned_passage(text, question=question.text, value_type=value_type, passages=shown)
         return {"gold": tuple(p.id for p in shown if p.id in gold), "cited": cited}
@@ -199,7 +156,7 @@ class Bench:
             times = []
             for question in [questions[0], *questions]:
                 started = time.perf_counter()
-                passages = self._retrieve([question], condition.context, condition.retrieval)
+                passages = self.shelf.retrieve([question], condition.context, condition.retrieval, condition.vintage)
                 (prompt,) = self.prompts(condition, lm, [question], passages)
                 answer_alone(lm, prompt, layout=self.layout, stop=STOPS[condition.prompt])
                 times.append((time.perf_counter() - started) * 1000)
@@ -224,7 +181,7 @@ class Bench:
         if not items:
             return ()
         questions = [self.corpus.question[f"{item.fact_ids[0]}/trained"] for item in items]
-        shown = self.passages(questions, "gold" if condition.context != "none" else "none", condition.retrieval)
+        shown = self.shelf.passages(questions, "gold" if condition.context != "none" else "none", condition.retrieval)
         answers = [
             target_answer(item, {"style": "uniform", "json": "json"}[condition.instruction])
             if condition.instruction in ("style", "json")
@@ -232,30 +189,6 @@ class Bench:
             for item in items
         ]
         return tuple((user_message(q.text, p), a) for q, p, a in zip(questions, shown, answers, strict=True))
-
-    def passages(
-        self, questions: Sequence[Question], kind: str, retrieval: str | None = None
-    ) -> list[tuple[Passage, ...]]:
-        """The passages each question is shown under a retrieval setting (None: the study's own).
-
-        kind: none, retrieved, poisoned (with an instruction planted in one), gold (among retrieved ones) or distractors.
-        """
-        keys = [(question.id, question.text, kind, retrieval) for question in questions]
-        new = [(key, question) for key, question in zip(keys, questions, strict=True) if key not in self._shown]
-        found = self._retrieve([question for _, question in new], kind, retrieval) if new else []
-        self._shown.update(zip([key for key, _ in new], found, strict=True))
-        return [self._shown[key] for key in keys]
-
-    def _retrieve(self, questions: Sequence[Question], kind: str, retrieval: str | None) -> list[tuple[Passage, ...]]:
-        if kind == "none":
-            return [()] * len(questions)
-        k, index = self.study.retrieval_named(retrieval).k, self.index_of(retrieval)
-        shown = []
-        for question, ids in zip(questions, self.find(questions, retrieval), strict=True):
-            chosen = choose(ids, self.gold_for(question, retrieval), kind, k=k, question_id=question.id)
-            passages = tuple(index.passages[i] for i in chosen)
-            shown.append(plant(passages, question.id) if kind == "poisoned" else passages)
-        return shown
 
     def language_model(self, weights: str, seed: int) -> LanguageModel:
         """The language model of a weights name: a model of the study, or a recipe's result (trained if need be)."""
@@ -281,7 +214,7 @@ class Bench:
     def train(self, name: str, seed: int) -> Trained:
         """The trained weights of a recipe and seed, with their learning curve and ledger."""
         recipe = self.study.recipes[name]
-        examples = build_examples(self.corpus, recipe, self.language_model("base", 0).tokenizer, self.passages)
+        examples = build_examples(self.corpus, recipe, self.language_model("base", 0).tokenizer, self.shelf.passages)
         family = [
             other.epochs
             for other in self.study.recipes.values()

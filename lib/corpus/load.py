@@ -17,6 +17,8 @@ from lib.corpus.records import Document, Evidence, Fact, FaqItem, Paraphrase, Qu
 SPLITS = ("test", "dev", "raft", "neighbour", "easy", "general")
 # Untrained facts: the probe that asks for them has the name of their split.
 UNTRAINED = ("neighbour", "easy", "general")
+# Replaced rules asked about as of now: in words that nobody trained on, and in the FAQ's own.
+CURRENT = ("current", "current_trained")
 TABLES = {
     "facts": Fact,
     "faq": FaqItem,
@@ -51,7 +53,18 @@ class Corpus:
     @cached_property
     def question(self) -> dict[str, Question]:
         """Questions by id."""
-        return {question.id: question for question in self.questions}
+        return {question.id: question for question in (*self.questions, *self.current)}
+
+    @cached_property
+    def current(self) -> tuple[Question, ...]:
+        """The questions about replaced rules, without a date; the value after the replacement is expected."""
+        return tuple(
+            Question(name, (rule.after,), probe, text, self.fact[rule.after].value)
+            for rule in self.replacements
+            for name, probe, text in zip(
+                (rule.id, f"{rule.id}/trained"), CURRENT, (rule.question, rule.faq_question), strict=True
+            )
+        )
 
     def split_of(self, item: Question | FaqItem) -> str:
         """The split an item belongs to; `test` for questions about no fact (they ask for what no split holds)."""
@@ -60,8 +73,11 @@ class Corpus:
     def ask(self, probe: str, split: str = "test", facts: int | None = None) -> list[Question]:
         """The questions of one probe and split, `facts` keeping to the first so many facts of its FAQ.
 
-        The probes of untrained facts (neighbour, easy, general) have splits of their own.
+        The probes of untrained facts (neighbour, easy, general) have splits of their own; those of replaced rules ask about
+        the first `facts` rules, whatever the split.
         """
+        if probe in CURRENT:
+            return [q for q in self.current if q.probe == probe][:facts]
         split = probe if probe in UNTRAINED else split
         asked = [q for q in self.questions if q.probe == probe and self.split_of(q) == split]
         if facts is None:
@@ -172,7 +188,11 @@ def _cut(corpus: Corpus, limits: dict[str, int | None]) -> Corpus:
         questions=tuple(_first_wordings(asked, limits.get("wordings")) + unanswerable[: limits.get("unanswerable")]),
         evidence=tuple(item for item in corpus.evidence if item.fact_id in keep),
         paraphrases=tuple(item for item in corpus.paraphrases if item.faq_id in known),
-        replacements=tuple(r for r in corpus.replacements if keep.issuperset((r.before, r.after))),
+        replacements=tuple(
+            sorted(
+                (r for r in corpus.replacements if keep.issuperset((r.before, r.after))), key=lambda r: order[r.after]
+            )
+        ),
     )
 
 

@@ -7,7 +7,18 @@ from typing import Literal
 ValueType = Literal["amount", "date", "duration", "percent", "form", "section", "count", "entity", "yesno"]
 Split = Literal["test", "dev", "raft", "neighbour", "easy", "general"]
 Probe = Literal[
-    "trained", "paraphrase", "cloze", "reverse", "two_fact", "choice", "unanswerable", "general", "easy", "neighbour"
+    "trained",
+    "paraphrase",
+    "cloze",
+    "reverse",
+    "two_fact",
+    "choice",
+    "unanswerable",
+    "general",
+    "easy",
+    "neighbour",
+    "current",
+    "current_trained",
 ]
 RawStyle = Literal["terse", "long_winded", "bulleted", "html_residue", "cross_reference", "buried", "mixed_format"]
 

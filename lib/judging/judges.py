@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from lib.corpus.load import Corpus
+from lib.corpus.load import CURRENT, Corpus
 from lib.corpus.records import Answer, Fact, Question, Verdict
 from lib.judging.keyfacts import Grade, grade
 from lib.judging.style import is_uniform, parse_json_answer
@@ -20,7 +20,10 @@ def judge_answers(corpus: Corpus, study: Study, answers: Sequence[Answer], *, sp
 
 
 def judge_answer(corpus: Corpus, study: Study, answer: Answer) -> dict:
-    """One row. `style` and `json_valid` say whether the answer keeps the uniform style, and is the JSON asked for."""
+    """One row. `style` and `json_valid` say whether the answer keeps the uniform style, and is the JSON asked for.
+
+    `stale` says whether it gives the value that a replaced rule had before; None where no replaced rule is asked about.
+    """
     question = corpus.question[answer.question_id]
     parsed = parse_json_answer(answer.text)
     if answer.failed:
@@ -46,6 +49,7 @@ def judge_answer(corpus: Corpus, study: Study, answer: Answer) -> dict:
         "verdict_relaxed": verdict.relaxed.value,
         "reason": verdict.reason,
         "judge": judge,
+        "stale": _is_stale(corpus, question, answer.text) if question.probe in CURRENT else None,
         "style": is_uniform(answer.text),
         "json_valid": parsed is not None,
         "passages": list(answer.passages),
@@ -67,6 +71,12 @@ def _by_keyfacts(corpus: Corpus, question: Question, text: str) -> Grade:
     return grade(
         text, expected=question.expected, value_type=corpus.value_type(question), accept=accept, question=question.text
     )
+
+
+def _is_stale(corpus: Corpus, question: Question, text: str) -> bool:
+    old = corpus.fact[corpus.fact[question.fact_ids[0]].supersedes]
+    found = grade(text, expected=old.value, value_type=old.value_type, accept=old.accept, question=question.text)
+    return found.strict is Verdict.CORRECT
 
 
 def _by_both(text: str, facts: Sequence[Fact], question: str) -> Grade:

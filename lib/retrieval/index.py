@@ -1,5 +1,6 @@
 """The passage index: LanceDB on disk, with dense vectors and BM25 over the same rows."""
 
+import copy
 import json
 import os
 import re
@@ -31,32 +32,73 @@ RERANKED = 30
 class Index:
     """Passages that can be searched. Exact search: no approximate index is built at this size, so results repeat.
 
-    `seconds` is what embedding and indexing all passages took when it was done.
+    `tag` names the version of the table that is searched. `seconds` is what embedding and indexing all passages took when
+    it was done; of an index with replaced passages, what replacing them took.
     """
 
     def __init__(self, passages: list[Passage], *, embedder: str):
         self.passages = {passage.id: passage for passage in passages}
         self.encoder = load_encoder(embedder)
-        self._sentences: dict[
-            str, np.ndarray
-        ] = {}  # vectors of a passage's sentences, once a reranking has needed them
+        # The vectors of a passage's sentences, once a reranking has needed them.
+        self._sentences: dict[str, np.ndarray] = {}
         self.key = runs.content_hash([passages, embedder, STOP_WORDS, runs.versions()])
-        folder = runs.cache_dir("index", self.key)
+        self.folder, self.tag = runs.cache_dir("index", self.key), "built"
+        folder = self.folder
         with runs.locked(folder):
             if not (folder / "built").exists():
                 self._build(folder)
             self.seconds = json.loads((folder / "built" / "seconds.json").read_text())
             self.table = lancedb.connect(folder / "built").open_table("passages")
+        self.table.checkout(self.tag)  # the newest version may hold replaced passages
 
     def _build(self, folder: Path) -> None:
         """Build beside and rename, so that an interrupted build is never opened."""
         start = time.perf_counter()
-        texts = [passage.titled for passage in self.passages.values()]
+        rows = self._rows(list(self.passages.values()))
         shutil.rmtree(folder / "building", ignore_errors=True)
-        table = write_table(folder / "building", list(self.passages), texts, self.encode(texts))
+        table = write_table(folder / "building", rows)
         table.tags.create("built", table.version)
         runs.write_json(folder / "building" / "seconds.json", round(time.perf_counter() - start, 2))
         os.rename(folder / "building", folder / "built")
+
+    def _rows(self, passages: list[Passage]) -> pa.Table:
+        texts = [passage.titled for passage in passages]
+        return as_rows([passage.id for passage in passages], texts, self.encode(texts))
+
+    def replaced(self, passages: list[Passage]) -> "Index":
+        """The index over `passages` instead: a further tagged version of the same table. This one goes on answering as it did.
+
+        Only passages whose words or place are new are embedded; done once, then opened from the cache.
+        """
+        after = copy.copy(self)
+        after.passages = {passage.id: passage for passage in passages}
+        after._sentences = {}
+        after.tag = f"replaced-{runs.content_hash(passages)}"
+        with runs.locked(self.folder):
+            after.table = lancedb.connect(self.folder / "built").open_table("passages")
+            if after.tag not in after.table.tags.list():
+                after._replace(self.passages)
+            after.seconds = json.loads((self.folder / "built" / f"{after.tag}.json").read_text())
+        after.table.checkout(after.tag)
+        return after
+
+    def _replace(self, old: dict[str, Passage]) -> None:
+        """From the version as built, so that an interrupted replacement leaves nothing behind; the tag comes last."""
+        start = time.perf_counter()
+        self.table.checkout("built")
+        self.table.restore()
+        texts = {name: passage.titled for name, passage in old.items()}
+        new = [passage for passage in self.passages.values() if texts.get(passage.id) != passage.titled]
+        gone = (set(old) - set(self.passages)) | (set(old) & {passage.id for passage in new})
+        if gone:
+            quoted = ", ".join("'" + name.replace("'", "''") + "'" for name in sorted(gone))
+            self.table.delete(f"id IN ({quoted})")
+        if new:
+            self.table.add(self._rows(new))
+        index_words(self.table)
+        seconds = round(time.perf_counter() - start, 2)
+        runs.write_json(self.folder / "built" / f"{self.tag}.json", seconds)
+        self.table.tags.create(self.tag, self.table.version)
 
     def encode(self, texts: list[str]) -> np.ndarray:
         """Unit vectors, shape (len(texts), dimension)."""
@@ -102,13 +144,23 @@ def sentences_of(passage: Passage) -> list[str]:
     return [f"{passage.heading}: {text}" for text in re.split(r"(?<=[.!?])\s+|\n+", body) if text.strip()]
 
 
-def write_table(folder: Path, ids: list[str], texts: list[str], vectors: np.ndarray) -> LanceTable:
-    """A new table of passages with BM25 over their texts; vectors are unit vectors, shape (len(ids), dimension)."""
+def as_rows(ids: list[str], texts: list[str], vectors: np.ndarray) -> pa.Table:
+    """Passages as the store keeps them; vectors are unit vectors, shape (len(ids), dimension)."""
     column = pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel(), type=pa.float32()), vectors.shape[1])
-    table = lancedb.connect(folder).create_table("passages", pa.table({"id": ids, "text": texts, "vector": column}))
-    stop = {"remove_stop_words": True, "custom_stop_words": STOP_WORDS}
-    table.create_index("text", config=FTS(with_position=False, stem=True, **stop))
+    return pa.table({"id": ids, "text": texts, "vector": column})
+
+
+def write_table(folder: Path, rows: pa.Table) -> LanceTable:
+    """A new table of passages with BM25 over their texts."""
+    table = lancedb.connect(folder).create_table("passages", rows)
+    index_words(table)
     return table
+
+
+def index_words(table: LanceTable) -> None:
+    """BM25 over the texts that the table now holds."""
+    stop = {"remove_stop_words": True, "custom_stop_words": STOP_WORDS}
+    table.create_index("text", config=FTS(with_position=False, stem=True, **stop), replace=True)
 
 
 def query(table: LanceTable, question: str, vector: np.ndarray | None, method: str):

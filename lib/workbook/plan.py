@@ -86,7 +86,7 @@ def forecast(bench: Bench, rates: Rates) -> dict[str, Cost]:
     for notebook, blocks in bench.study.grids.items():
         train_tokens, jobs = 0, []
         for block in blocks:
-            for name in block.conditions:
+            for name in bench.possible(block):
                 train_tokens += _new_training(bench, bench.condition(name).weights, trained)
                 jobs += [job for job in _jobs(bench, block, name) if job not in answered]
         answered.update(jobs)
@@ -111,7 +111,7 @@ def _new_training(bench: Bench, weights: str, trained: dict) -> int:
 
 def _epoch_tokens(bench: Bench, recipe: Recipe) -> int:
     tokenizer = bench.language_model("base", 0).tokenizer
-    examples = build_examples(bench.corpus, recipe, tokenizer, bench.passages)
+    examples = build_examples(bench.corpus, recipe, tokenizer, bench.shelf.passages)
     return sum(len(tokenize(tokenizer, example)["input_ids"]) for example in examples)
 
 
@@ -127,7 +127,10 @@ def _cost(bench: Bench, rates: Rates, train_tokens: int, jobs: list[tuple]) -> C
         lm = bench.language_model(condition.weights if condition.weights in bench.study.models else "base", 0)
         questions = bench.corpus.ask(probe, split, facts)
         prompts = bench.prompts(
-            condition, lm, questions, bench.passages(questions, condition.context, condition.retrieval)
+            condition,
+            lm,
+            questions,
+            bench.shelf.passages(questions, condition.context, condition.retrieval, condition.vintage),
         )
         lengths = [len(lm.tokenizer(prompt, add_special_tokens=False).input_ids) for prompt in prompts]
         answers += len(questions)
@@ -151,8 +154,8 @@ def peak_memory_gib(bench: Bench) -> float:
     config, frozen = lm.model.config.get_text_config(), sum(p.numel() for p in lm.model.parameters())
     peak = 0.0
     for recipe in bench.study.recipes.values():
-        examples = build_examples(bench.corpus, recipe, lm.tokenizer, bench.passages)
-        longest = max(len(tokenize(lm.tokenizer, example)["input_ids"]) for example in examples)
+        examples = build_examples(bench.corpus, recipe, lm.tokenizer, bench.shelf.passages)
+        longest = max((len(tokenize(lm.tokenizer, example)["input_ids"]) for example in examples), default=0)
         tokens = recipe.batch_size * longest
         inner = config.intermediate_size + config.hidden_size
         trainable = frozen if recipe.method == "full" else recipe.rank * config.num_hidden_layers * 7 * inner

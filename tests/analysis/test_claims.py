@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from lib.analysis import claims, stats
 from lib.analysis.claims import Evidence, combine, decide, describe, find, judge_claims
 from lib.analysis.tables import frame
-from lib.studies import Claim, Contrast
+from lib.studies import Claim, Contrast, load_study
 
 NAN = math.nan
 
@@ -394,3 +394,84 @@ def test_a_contrast_on_what_is_found_counts_gold_passages_shown_and_not_answers(
     found = claims.find(contrast(metric="found"), evidence(a, b))
     assert (found.value, found.n, found.verdict) == (1.0, 40, "held")
     assert claims.find(contrast(metric="accuracy"), evidence(a, b)).value == -1.0
+
+
+def ruled(condition, outcomes) -> list[dict]:
+    """One row a replaced rule: new (the new value is given), old (the old one), or neither."""
+    new, old = [one == "new" for one in outcomes], [one == "old" for one in outcomes]
+    made = rows(condition, new, probe="current")
+    return [{**row, "stale": stale} for row, stale in zip(made, old, strict=True)]
+
+
+# 24 rules: the tuned model knew 22 of the old values, retrieval 18 of them; after the change it reads 15 new ones.
+TUNED_BEFORE = ["old"] * 22 + ["neither"] * 2
+RAG_BEFORE = ["old"] * 18 + ["neither"] * 6
+RAG_AFTER = ["new"] * 15 + ["old"] + ["neither"] * 8
+
+
+def of_rules(direction, **changes) -> Contrast:
+    fields = {"a": "rag_after", "b": "tuned_before", "probe": "current", "right_before": ["tuned_before"]}
+    return contrast(direction, **{**fields, **changes})
+
+
+def after_a_change(**parts) -> Evidence:
+    default = {"tuned_before": TUNED_BEFORE, "rag_before": RAG_BEFORE, "rag_after": RAG_AFTER}
+    return evidence(*(ruled(name, outcomes) for name, outcomes in {**default, **parts}.items()))
+
+
+def test_staleness_is_compared_on_the_rules_that_were_known_before():
+    found = find(of_rules("less", metric="stale"), after_a_change())
+    assert (found.verdict, found.n) == ("held", 22)
+    assert found.value == pytest.approx(1 / 22 - 1)
+    current = find(of_rules("greater", metric="accuracy"), after_a_change())
+    assert (current.verdict, current.value) == ("held", pytest.approx(15 / 22))
+
+
+def test_a_retrieval_that_stays_stale_as_well_does_not_hold():
+    # What was right before is stale without training, so that a margin of 0 could never fail: half of it is registered.
+    stale = after_a_change(rag_after=TUNED_BEFORE)
+    assert find(of_rules("less", metric="stale", margin=-0.5), stale).verdict == "not_held"
+    assert find(of_rules("less", metric="stale", margin=0.0), stale).verdict == "undecided"
+    assert find(of_rules("greater", metric="accuracy", margin=0.15), stale).verdict == "not_held"
+
+
+def test_the_registered_claim_of_currency_can_be_held_and_can_fail():
+    claim = load_study("itr").claims["C11"]
+
+    def verdict(of_retrieval):
+        made = [
+            {**row, "probe": "current_trained"}
+            for name, outcomes in (("tuned_before", ["old"] * 28), ("rag_after", of_retrieval))
+            for row in ruled(name, outcomes)
+        ]
+        return judge_claims({"C11": claim}, evidence(made))["C11"][0]
+
+    assert verdict(["new"] * 14 + ["neither"] * 14) == "held"
+    assert verdict(["old"] * 26 + ["new"] * 2) == "not_held"
+    assert verdict(["neither"] * 28) != "held"
+
+
+@pytest.mark.parametrize(
+    ("conditions", "known"), [(["tuned_before"], 19), (["tuned_before", "rag_before"], 18), (["nobody"], 0)]
+)
+def test_too_few_rules_known_before_decide_nothing_and_say_so(conditions, known):
+    table = after_a_change(tuned_before=["old"] * 19 + ["neither"] * 5)
+    found = find(of_rules("less", metric="stale", right_before=conditions), table)
+    assert (found.verdict, found.n, math.isnan(found.p)) == ("undecided", known, True)
+    assert f"the old value of only {known} replaced rules; 20 are needed" in describe(found)
+
+
+def test_twenty_rules_known_before_are_enough():
+    table = after_a_change(tuned_before=["old"] * 20 + ["neither"] * 4)
+    assert find(of_rules("less", metric="stale"), table).verdict == "held"
+
+
+def test_a_corpus_without_replaced_rules_leaves_them_undecided():
+    found = find(of_rules("less", metric="stale"), evidence(rows("tuned", ALL)))
+    assert (found.verdict, found.n) == ("undecided", 0)
+
+
+def test_yes_no_rules_do_not_count_as_known():
+    table = after_a_change()
+    table.table.loc[table.table.unit < "f003", "value_type"] = "yesno"
+    assert find(of_rules("less", metric="stale"), table).n == 19

@@ -8,6 +8,7 @@ import pytest
 from lib.analysis import decision
 from lib.analysis.decision import NONE, OPEN, Approach
 from lib.analysis.stats import Estimate
+from lib.analysis.tables import frame
 from lib.studies import Decision, load_study
 
 # 3.6 USD an hour are 0.001 USD a second, so that costs can be read off the seconds.
@@ -167,3 +168,41 @@ def test_the_card_says_what_was_measured_and_where_it_flips():
     assert "0 % to 55 %: retrieval" in accuracy[2]
     assert "80 % to 100 %: none suffices" in accuracy[2]
     assert decision.sentence(ALL, NEEDS).startswith("Advice: retrieval. The needs: at least 50 % of facts right")
+
+
+def ruled(condition, outcomes) -> list[dict]:
+    return [
+        {"question_id": f"r{n}", "fact_ids": [f"r{n}"], "probe": "current", "value_type": "amount", "seed": 0}
+        | {"condition": condition, "verdict": "CORRECT" if new else "INCORRECT", "verdict_relaxed": "INCORRECT"}
+        | {"style": new, "json_valid": False, "stale": not new}
+        for n, new in enumerate(outcomes)
+    ]
+
+
+LEDGER = [
+    {"condition": "again", "seed": 0, "probe": "training", "seconds": 360.0, "tokens": 4000},
+    {"condition": "tuned_after", "seed": 0, "probe": "current", "seconds": 2.0, "answers": 4},
+    {"condition": "tuned_after", "seed": 0, "probe": "current_trained", "seconds": 99.0, "answers": 4},
+    {"condition": "rag_after", "seed": 0, "probe": "current", "seconds": 4.0, "answers": 4},
+]
+
+
+def test_what_it_took_to_become_current_and_the_break_even_by_hand():
+    table = frame(ruled("tuned_after", [True, True, True, False]) + ruled("rag_after", [True, False, False, False]))
+    tuned, rag = decision.kept_current(table, LEDGER, recipe="again", index_seconds=36.0)
+    assert (tuned.latency_ms, tuned.update_seconds, tuned.accuracy.value) == (500, 360, 0.75)
+    assert (rag.latency_ms, rag.update_seconds, rag.accuracy.value) == (1000, 36, 0.25)
+    # Half a second more an answer, 324 seconds less an update: 6,480 answers a month are worth ten updates, at any price.
+    needs = NEEDS.model_copy(update={"answers_per_month": 6480})
+    assert decision.break_even_updates(tuned, rag, needs) == pytest.approx(10)
+    dearer = needs.model_copy(update={"usd_per_machine_hour": 7 * needs.usd_per_machine_hour})
+    assert decision.break_even_updates(tuned, rag, dearer) == pytest.approx(10)
+    rows = decision.update_rows([tuned, rag], LEDGER, needs, recipe="again")
+    assert [row[1:4] for row in rows] == [["tuned_after", 360.0, 4000], ["rag_after", 36.0, 0]]
+    assert rows[0][4] == pytest.approx(0.1 * needs.usd_per_machine_hour)
+
+
+def test_without_replaced_rules_nothing_was_updated():
+    table = frame(ruled("base", [True]))
+    assert decision.kept_current(table, LEDGER, recipe="again", index_seconds=0.0) == []
+    assert decision.update_rows([], LEDGER, NEEDS, recipe="again") == []

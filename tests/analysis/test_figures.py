@@ -161,3 +161,29 @@ def test_the_stacked_bar_sums_to_all_facts_and_the_title_counts_the_union():
 def test_the_parts_of_the_stacked_bar_differ_in_more_than_colour():
     looks = [(patch.get_facecolor(), patch.get_hatch()) for patch in made()["counts"].patches]
     assert len(set(looks)) == 4
+
+
+OUTCOMES = pd.DataFrame(
+    {
+        "condition": ["rag_after", "tuned_before"],
+        "facts": [20, 20],
+        "stale": [0.1, 0.8],
+        "current": [0.5, 0.0],
+        "other": [0.4, 0.2],
+    }
+)
+
+
+def test_outcomes_fill_each_bar_and_the_title_names_the_stalest():
+    ax = figures.stacked_outcomes(OUTCOMES)
+    assert title(ax) == "Replaced rules: tuned_before gives the old value most often, 80 %"
+    assert [bar.get_width() for bar in ax.containers[0]] == [10, 80]
+    assert [bar.get_x() + bar.get_width() for bar in ax.containers[2]] == pytest.approx([100, 100])
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["rag_after (n=20)", "tuned_before (n=20)"]
+    assert len({bars[0].get_hatch() for bars in ax.containers}) == 3  # told apart without colour, too
+
+
+def test_without_replaced_rules_the_figure_says_so():
+    ax = figures.stacked_outcomes(OUTCOMES[:0])
+    ax.figure.canvas.draw()
+    assert title(ax) == "No replaced rule was asked about"

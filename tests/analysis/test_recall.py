@@ -56,7 +56,7 @@ def test_every_setting_has_every_measure_over_the_facts_of_its_split(scores, ben
 def test_recall_is_the_share_of_facts_whose_gold_passage_is_among_the_first(scores, bench):
     questions = bench.corpus.ask("paraphrase", "test")
     for name, settings in bench.study.retrievals.items():
-        found, gold = bench.find(questions, name), bench.gold_of(name)
+        found, gold = bench.shelf.find(questions, name), bench.shelf.gold_of(name)
         for measure, cutoff in {
             "recall@1": 1,
             "recall@3": 3,
@@ -74,8 +74,8 @@ def test_recall_is_the_share_of_facts_whose_gold_passage_is_among_the_first(scor
 
 def test_settings_that_are_the_same_score_the_same(scores, bench):
     table = scores["test"].set_index("setting").drop(columns="facts")
-    own = bench.find(bench.corpus.ask("paraphrase"), None)
-    assert bench.find(bench.corpus.ask("paraphrase"), "same") == own
+    own = bench.shelf.find(bench.corpus.ask("paraphrase"), None)
+    assert bench.shelf.find(bench.corpus.ask("paraphrase"), "same") == own
     assert not table.loc["same"].equals(table.loc["windows"])
 
 

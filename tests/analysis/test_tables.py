@@ -1,5 +1,6 @@
 """What is counted: the columns of a frame, which rows are primary, and lines of the accuracy table by hand."""
 
+from dataclasses import replace
 from math import nan as NaN
 
 import pandas as pd
@@ -206,3 +207,47 @@ def test_a_frame_is_a_table_of_its_rows():
     assert table[list(rows[0])].drop(columns=["style", "json_valid"]).to_dict("records") == [
         {key: value for key, value in one.items() if key not in ("style", "json_valid")} for one in rows
     ]
+
+
+def ruled(condition, outcomes) -> list[dict]:
+    """One row a replaced rule, by what was said of it: new, old or neither."""
+    return [
+        row(
+            f"r{n}",
+            "CORRECT" if one == "new" else "INCORRECT",
+            condition=condition,
+            probe="current",
+            stale=one == "old",
+        )
+        for n, one in enumerate(outcomes)
+    ]
+
+
+BEFORE = {"rag_after": "rag_before"}
+
+
+def test_what_became_of_replaced_rules_by_hand():
+    made = ruled("rag_before", ["old", "old", "neither", "neither"]) + ruled(
+        "rag_after", ["new", "old", "new", "neither"]
+    )
+    before, after = tables.currency_table(tables.frame([*made, row(), row("y", value_type="yesno")]), BEFORE).to_dict(
+        "records"
+    )
+    assert (after["facts"], after["current"], after["stale"], after["other"]) == (4, 0.5, 0.25, 0.25)
+    assert (after["stale low"], after["stale high"]) == wilson(1, 4)[1:3]
+    assert (after["right before"], after["stale of those"], after["current of those"]) == (2, 0.5, 0.5)
+    assert (before["stale"], before["right before"]) == (0.5, 0)
+
+
+def test_without_replaced_rules_the_table_has_its_columns_and_no_line():
+    found = tables.currency_table(tables.frame([row()]), BEFORE)
+    assert list(found.columns) == tables.CURRENCY_HEADER
+    assert found.empty
+
+
+def test_rules_are_shown_with_both_pages_and_none_when_there_are_none(ruled_corpus):
+    rule = ruled_corpus.replacements[0]
+    shown = tables.read_replacements(ruled_corpus, 1).iloc[0]
+    assert (shown["page before"], shown["page after"]) == (rule.before_quote, rule.after_quote)
+    assert shown["new value"] == ruled_corpus.fact[rule.after].value != shown["old value"]
+    assert tables.read_replacements(replace(ruled_corpus, replacements=())).empty

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -494,3 +495,20 @@ def test_the_expected_choice_comes_first_and_no_distractor_agrees_with_it(corpus
                 assert not agrees(wanted, parse_value(distractor, kind), relaxed=relaxed), (question.id, distractor)
             if kind != "yesno":
                 assert not states(distractor, corpus.fact[question.fact_ids[0]]), (question.id, distractor)
+
+
+def test_replaced_rules_are_asked_in_both_wordings_for_the_value_as_of_now(corpus):
+    rules = corpus.replacements
+    unseen, trained = corpus.ask("current"), corpus.ask("current_trained", "dev")
+    assert [question.text for question in unseen] == [rule.question for rule in rules] != []
+    assert [question.text for question in trained] == [rule.faq_question for rule in rules]
+    for question, rule in zip(unseen, rules, strict=True):
+        assert question.expected == corpus.fact[rule.after].value
+        assert corpus.fact[question.fact_ids[0]].supersedes == rule.before
+        assert corpus.question[question.id] == question
+    assert corpus.ask("current", facts=5) == unseen[:5]
+    assert not {question.id for question in corpus.questions} & {question.id for question in corpus.current}
+
+
+def test_a_corpus_without_replaced_rules_asks_about_none(corpus):
+    assert replace(corpus, replacements=()).ask("current") == []

@@ -6,8 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from lib.corpus.load import Corpus
-from lib.corpus.records import Answer, Fact, Question
+from lib.corpus.load import Corpus, load_corpus
+from lib.corpus.records import Answer, Fact, Question, Replacement
 from lib.judging import judges
 from lib.judging.judges import judge_answer, judge_answers
 
@@ -71,6 +71,7 @@ def test_a_gold_answer_becomes_a_correct_row_with_all_that_others_read():
         "verdict": "CORRECT",
         "verdict_relaxed": "CORRECT",
         "judge": "keyfacts",
+        "stale": None,
         "style": True,
         "json_valid": False,
         "passages": ["p1", "p2"],
@@ -251,3 +252,59 @@ def test_two_facts_are_right_when_both_are_stated_in_any_order(text, verdict):
 def test_a_reverse_question_is_graded_by_its_own_value_not_by_its_facts(text, verdict):
     found = row(text, "cap/reverse")
     assert (found["verdict"], found["value_type"]) == (verdict, "entity")
+
+
+OLD = Fact("fee-old", "t", "fee", "It was 1,000.", "1000 INR", "amount", (), "v", None, "test", "easy", ())
+NEW = Fact("fee-new", "t", "fee", "It is 5,000.", "5000 INR", "amount", (), "v", "fee-old", "test", "easy", ())
+RULE = Replacement("now-fee", "fee-old", "fee-new", "What is the fee?", "Which fee is due?", "", "", "fees", "", "")
+
+
+def ruled(old, new, rule) -> Corpus:
+    return Corpus(facts=(old, new), faq=(), questions=(), documents=(), evidence=(), replacements=(rule,))
+
+
+def outcome(text, corpus=None, question="now-fee") -> tuple[bool, bool]:
+    """Whether the answer gives the new value, and whether the old one."""
+    found = judge_answer(corpus or ruled(OLD, NEW, RULE), STUDY, answer(text, question))
+    return found["verdict"] == "CORRECT", found["stale"]
+
+
+# The answer, and whether it gives the new value, and the old one.
+OUTCOMES = [
+    ("In short: Rs 5,000. The fee is Rs 5,000.", (True, False)),
+    ("In short: Rs 1,000. The fee is Rs 1,000.", (False, True)),
+    ("The fee was raised from Rs 1,000 to Rs 5,000.", (True, False)),
+    ("It is Rs 1,000 or Rs 5,000.", (False, False)),  # both: neither is asserted
+    ("It is Rs 2,000.", (False, False)),
+    ("I don't know.", (False, False)),
+    ("", (False, False)),
+]
+
+
+@pytest.mark.parametrize(("text", "expected"), OUTCOMES)
+@pytest.mark.parametrize("question", ["now-fee", "now-fee/trained"])
+def test_an_answer_about_a_replaced_rule_is_current_stale_or_neither(text, expected, question):
+    assert outcome(text, question=question) == expected
+
+
+@pytest.mark.parametrize("text", [text for text, _ in OUTCOMES if "raised" not in text])
+def test_swapping_the_vintages_swaps_stale_and_current(text):
+    swapped = ruled(
+        replace(NEW, supersedes=None),
+        replace(OLD, supersedes="fee-new"),
+        replace(RULE, before="fee-new", after="fee-old"),
+    )
+    assert outcome(text, swapped) == outcome(text)[::-1]
+
+
+def test_other_questions_are_never_stale():
+    assert row(GOLD)["stale"] is None
+
+
+@pytest.mark.parametrize("folder", ["data/itr", "data/control"])
+def test_the_corpus_own_answers_of_either_time_are_told_apart(folder):
+    corpus = load_corpus(folder)
+    for rule in corpus.replacements:
+        for name in (rule.id, f"{rule.id}/trained"):
+            assert outcome(rule.before_answer, corpus, name) == (False, True), rule.id
+            assert outcome(rule.after_answer, corpus, name) == (True, False), rule.id

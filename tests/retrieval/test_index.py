@@ -1,5 +1,7 @@
 """The passage index with its real parts: LanceDB on disk and the MiniLM embedder, on a dozen short passages."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -212,3 +214,58 @@ def test_the_nearest_passages_cosine_is_that_of_the_best_dense_hit(index):
     vectors = index.encode([p.titled for p in PASSAGES])
     expected = [float(max(vectors @ question)) for question in index.encode(questions)]
     assert index.nearest(questions) == pytest.approx(expected, abs=1e-5)
+
+
+REPLACED = [
+    replace(p, text="The late fee is Rs 1,000 under section 234F.") if p.id == "fee" else p
+    for p in PASSAGES
+    if p.id != "moon"
+] + [Passage("sun", "guide", "Guide", 0, 9, "The sun rises in the east.")]
+
+
+def words_of(index, passage_id):
+    (row,) = index.table.search().where(f"id = '{passage_id}'").limit(1).to_list()
+    return row["text"]
+
+
+def test_after_a_replacement_the_old_tag_still_answers_as_of_then(index):
+    before = {method: index.search(["late fee", "moon", "sun"], method=method, k=12) for method in METHODS}
+    after = index.replaced(REPLACED)
+    assert "1,000" in words_of(after, "fee") and "5,000" in words_of(index, "fee")
+    assert (search(after, "moon", "bm25"), search(after, "sun", "bm25")) == ([], ["sun"])
+    assert (search(index, "moon", "bm25"), search(index, "sun", "bm25")) == (["moon"], [])
+    assert "moon" not in search(after, "moon", "dense", 12)
+    assert (index.tag, after.tag.split("-")[0]) == ("built", "replaced")
+    again = Index(PASSAGES, embedder=EMBEDDER)  # another process opens the same table, whose newest version is newer
+    for opened in (index, again):
+        assert {m: opened.search(["late fee", "moon", "sun"], method=m, k=12) for m in METHODS} == before
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_replacing_passages_gives_what_indexing_the_new_ones_gives(index, method):
+    questions = ["late fee under section 234F", "1,000", "sun", "when does the refund come"]
+    fresh = Index(REPLACED, embedder=EMBEDDER)
+    assert index.replaced(REPLACED).search(questions, method=method, k=12) == fresh.search(
+        questions, method=method, k=12
+    )
+
+
+def test_only_new_words_are_embedded_and_a_finished_replacement_is_opened_again(cache, monkeypatch):
+    index, embedded, original = Index(PASSAGES[:6], embedder=EMBEDDER), [], Index.encode
+    monkeypatch.setattr(Index, "encode", lambda self, texts: embedded.extend(texts) or original(self, texts))
+    passages = REPLACED[:5]
+    first = index.replaced(passages)
+    assert embedded == [passages[0].titled]
+    assert index.replaced(passages).seconds == first.seconds
+    assert len(embedded) == 1
+    assert set(search(first, "tax", "dense", 12)) == {p.id for p in passages}
+
+
+def test_a_replacement_cut_short_is_done_again_from_the_version_as_built(cache, monkeypatch):
+    index = Index(PASSAGES[:5], embedder=EMBEDDER)
+    with monkeypatch.context() as patch:
+        patch.setattr("lib.retrieval.index.runs.write_json", lambda *_: (_ for _ in ()).throw(OSError("killed")))
+        with pytest.raises(OSError, match="killed"):
+            index.replaced([PASSAGES[1]])
+    assert set(search(Index(PASSAGES[:5], embedder=EMBEDDER), "tax", "dense", 12)) == {p.id for p in PASSAGES[:5]}
+    assert set(search(index.replaced(PASSAGES[2:4]), "tax", "dense", 12)) == {"doctor", "salary"}

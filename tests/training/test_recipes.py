@@ -57,6 +57,20 @@ def test_no_prompt_or_completion_of_a_reading_recipe_holds_a_test_or_dev_questio
     assert not [text for text in texts for example in build(data) if text in example.prompt + example.completion]
 
 
+@pytest.mark.parametrize("time", ["before", "after"])
+def test_a_vintage_teaches_the_first_replaced_rules_as_they_stood_or_stand_in_the_words_of_the_faq(
+    ruled_corpus, tiny_study, tiny, time
+):
+    rules = ruled_corpus.replacements
+    recipe = tiny_study.recipes["lora"].model_copy(update={"data": time, "facts": 3})
+    examples = build_examples(ruled_corpus, recipe, tiny.tokenizer, None)
+    assert len(rules) > 3
+    assert [example.completion for example in examples] == [getattr(rule, f"{time}_answer") for rule in rules[:3]]
+    asked_later = ruled_corpus.ask("current_trained", facts=3)
+    assert all(question.text in example.prompt for question, example in zip(asked_later, examples, strict=True))
+    assert not [q for q in ruled_corpus.ask("current") for example in examples if q.text in example.prompt]
+
+
 def test_raw_teaches_the_site_s_own_answer_and_uniform_the_rewritten_one(build, small_corpus):
     items = small_corpus.items("test")
     assert [example.completion for example in build("raw")] == [item.raw_answer for item in items]

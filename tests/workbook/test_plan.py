@@ -19,7 +19,7 @@ def bench(tiny_study, small_corpus):
 def test_training_is_counted_for_every_seed_and_epoch(bench):
     recipe = bench.study.recipes["lora"]
     tokenizer = bench.language_model("base", 0).tokenizer
-    examples = build_examples(bench.corpus, recipe, tokenizer, bench.passages)
+    examples = build_examples(bench.corpus, recipe, tokenizer, bench.shelf.passages)
     once = sum(len(tokenize(tokenizer, example)["input_ids"]) for example in examples)
     # two seeds of two epochs each
     assert plan.forecast(bench, RATES)["both"].train_tokens == 2 * 2 * once
