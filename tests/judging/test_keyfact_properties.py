@@ -11,6 +11,7 @@ from lib.corpus.values import parse_value
 from lib.judging.keyfacts import grade
 from lib.judging.reading import plain
 
+KINDS = st.sampled_from(["amount", "percent", "date", "duration", "section", "form", "count"])
 QUICK = settings(max_examples=120, deadline=None)
 
 
@@ -27,7 +28,7 @@ def indian(number: int) -> str:
 def amount_forms(rupees: int) -> list[str]:
     lakh, crore = f"{rupees / 10**5:.5f}".rstrip("0"), f"{rupees / 10**7:.7f}"
     forms = [f"Rs {rupees}", f"Rs. {indian(rupees)}/-", f"₹{rupees:,}", f"INR {rupees}", f"{indian(rupees)} rupees"]
-    return [*forms, f"{lakh}0 lakh", f"Rs {lakh}0 lakhs", *([f"{crore} crore"] if crore.endswith("0") else [])]
+    return [*forms, f"{lakh}0 lakh", f"Rs {lakh}0 lakhs", *([f"{crore[:-3]} crore"] if crore.endswith("000") else [])]
 
 
 def date_forms(day: datetime.date) -> list[str]:
@@ -38,7 +39,7 @@ def date_forms(day: datetime.date) -> list[str]:
 
 
 @st.composite
-def spelled(draw, kinds=st.sampled_from(["amount", "percent", "date", "duration", "section", "form", "count"])):
+def spelled(draw, kinds=KINDS):
     """A value type, a value as the fact sheet writes it, and one of its surface forms."""
     kind = draw(kinds)
     number = draw(st.integers(1, 99))
