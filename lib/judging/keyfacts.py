@@ -79,9 +79,10 @@ def _rival(text: str, claims: list[Claim], first: Claim) -> str:
 
 
 def _words_before(text: str, claim: Claim) -> list[str]:
-    """The words between the start of the claim's sentence and the claim, of the last 150 characters."""
+    """The words but articles from the start of the claim's sentence to the claim, of the last 150 characters."""
     return re.findall(
-        r"[^\W_]+", re.split(r"[.!?;\n](?!\d)", text[max(0, claim.start - 150) : claim.start].lower())[-1]
+        r"\b(?!(?:an?|the)\b)[^\W_]+",
+        re.split(r"[.!?;\n](?!\d)", text[max(0, claim.start - 150) : claim.start].lower())[-1],
     )
 
 
