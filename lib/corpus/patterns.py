@@ -81,7 +81,7 @@ _FORM = re.compile(
     r"(?i)(?:\b(?:form\s)?ITR[\s-]{0,3}|(?<=itr.\d or )|(?<=itr.\d/))(?P<itr>[1-7]|(?<![\s/])[UV])\b"
     r"|\bforms?\s{0,2}(?:no\.?|number)?\s{0,3}(?P<code>\d{1,3}(?:-?[a-z]{1,3}"
     r"|\s(?-i:(?!(?:AND|OR|IS|TO|FOR|OF|IN|ON|BY)\b)[A-Z]{1,3}))?)\b"
-    r"|\b(?P<bare>26\s?AS|2[467]Q|26\s?Q[BCD]|10-?IEA?|10BA|10E|16[ABC]|15[GHC]|3C[ABD]|12BB|49AA?)\b"
+    r"|(?<!section\s)(?<!sec\s)(?<!sec\.\s)(?<!u/s\s)\b(?P<bare>26\s?AS|2[467]Q|26\s?Q[BCD]|10-?IEA?|10BA|10E|16[ABC]|15[GHC]|3C[ABD]|12BB|49AA?)\b"
 )
 _CAPITALS = r"(?-i:(?!(?:AND|OR|IS|TO|OF|FOR|IN|ON|BY|A|I)\b)[A-Z]{1,4}\b)"
 _SECTION = re.compile(
