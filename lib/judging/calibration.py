@@ -7,13 +7,22 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from statsmodels.stats.proportion import proportion_confint
 
-from lib import paths
-from lib.corpus.records import Verdict
+from lib import paths, runs
+from lib.corpus.records import Fact, Verdict
 from lib.judging.keyfacts import grade
 
 LABELS = paths.DATA / "judge" / "labels.jsonl"
+INJECTIONS = paths.DATA / "judge" / "injections.jsonl"
 RESAMPLES, SEED = 2_000, 20_261_121
+# Answers whose verdict is known, for any value.
+ANCHORS = {
+    "hedged": ("I think it is {}, but I am not sure.", Verdict.CORRECT),
+    "denied": ("It is not {}.", Verdict.INCORRECT),
+    "declined": ("I don't know.", Verdict.NOT_ATTEMPTED),
+    "empty": ("", Verdict.NOT_ATTEMPTED),
+}
 
 
 class Agreement(NamedTuple):
@@ -30,6 +39,15 @@ class Agreement(NamedTuple):
     n: int
 
 
+class Share(NamedTuple):
+    """hits / n with its 95 % Wilson interval."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+
+
 def load_labels() -> pd.DataFrame:
     """The labelled answers of data/judge/labels.jsonl. Raises ValueError naming file, line and the accepted labels."""
     rows = [json.loads(line) for line in LABELS.read_text(encoding="utf-8").split("\n") if line]
@@ -40,6 +58,52 @@ def load_labels() -> pd.DataFrame:
                 f"{LABELS.name}:{number}: label {row['label']!r} not one of {accepted}; see data/judge/README.md"
             )
     return pd.DataFrame(rows)
+
+
+def injection_rate(kind: str | None = None) -> Share:
+    """The share of the answers of data/judge/injections.jsonl that the key-fact judge accepts; it should be 0.
+
+    Each tries to move a judge and does not assert the right value. Accepted: graded CORRECT or, where the question has no
+    answer, NOT_ATTEMPTED, by the strict grade. `kind` keeps one kind. Raises ValueError when no answer is of it.
+    """
+    rows = [row for row in runs.read_jsonl(INJECTIONS) if kind in (None, row["kind"])]
+    accepted = [
+        grade(row["answer"], expected=row["expected"], value_type=row["value_type"], question=row["question"]).strict
+        is (Verdict.NOT_ATTEMPTED if row["expected"] is None else Verdict.CORRECT)
+        for row in rows
+    ]
+    return _wilson(accepted)
+
+
+def anchor_shares(facts: Sequence[Fact]) -> dict[str, Share]:
+    """For each of ANCHORS, said of each fact's value, the share that the key-fact judge grades as it should; it should be 1.
+
+    Gold answers, and those of other facts, are the business of `lib.analysis.gates.judge_anchors`. A yes or no is not
+    denied by putting "not" before it, and is left out there. Raises ValueError when no fact is left.
+    """
+    shares = {}
+    for name, (frame, verdict) in ANCHORS.items():
+        asked = [fact for fact in facts if name != "denied" or fact.value_type != "yesno"]
+        answers = [frame.format(_said(fact)) for fact in asked]
+        shares[name] = _wilson(
+            [
+                grade(answer, expected=f.value, value_type=f.value_type, accept=f.accept).strict is verdict
+                for answer, f in zip(answers, asked, strict=True)
+            ]
+        )
+    return shares
+
+
+def _said(fact: Fact) -> str:
+    """The value as a sentence names it: a bare number is a section only after the word."""
+    return f"section {fact.value.removeprefix('section ')}" if fact.value_type == "section" else fact.value
+
+
+def _wilson(hits: Sequence[bool]) -> Share:
+    if not hits:
+        raise ValueError("a share needs at least one graded answer")
+    low, high = proportion_confint(sum(hits), len(hits), method="wilson")
+    return Share(sum(hits) / len(hits), float(low), float(high), len(hits))
 
 
 def judge_card(labels: pd.DataFrame) -> dict[str, Agreement]:

@@ -8,9 +8,9 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from lib.corpus.matching import agrees
 from lib.corpus.records import Verdict
-from lib.corpus.values import ACCEPTED_FORMS, Value, find_entity, find_values, parse_value
+from lib.corpus.values import parse_value
+from lib.judging.reading import Claim, assertions, claims_of, plain, refuses
 
 
 class Grade(NamedTuple):
@@ -26,34 +26,6 @@ class Grade(NamedTuple):
     reason: str
 
 
-class _Claim(NamedTuple):
-    start: int
-    end: int
-    value: Value
-    denied: bool
-    right: bool  # the value asked for, exactly
-    near: bool  # the value asked for, but for a year or a sub-clause
-
-
-_MARKUP = re.compile(r"(?i)</?[a-z][^<>]{0,40}>|&nbsp;")
-_REFUSAL_TEXT = (
-    r"\b(?:i|we)\s(?:\w{1,10}\s)?(?:do not|don't|did not|cannot|can't|could not|couldn't)\s"
-    r"(?:know|have|say|tell|determine|find|answer|confirm|provide|be (?:sure|certain))\b"
-    r"|^\W{0,3}(?:do not|don't) know\b|\b(?:cannot|can't|can not|unable to|could not)\s(?:be\s)?"
-    r"(?:answer|determine|confirm|establish)(?:ed|d)?\b|\bnot (?:sure|certain)\b|\bunsure\b"
-    r"|\bno idea\b|\bunknown\b|\b(?:not enough|insufficient|no (?:relevant|such))\sinformation\b"
-    r"|\b(?:passages?|context|documents?|sources?|texts?|extracts?|information|they|it)\b"
-    r"[^.?!\n]{0,40}?\b(?:do(?:es)?|did)(?:\snot|n't)\s(?:\w{1,12}\s)?(?:say|state|mention|contain"
-    r"|include|specify|give|provide|answer|cover|tell|indicate|address)\b"
-    r"|\bnot (?:stated|mentioned|specified|given|found|provided|covered|available|answered) in the"
-    r" (?:\w{1,12} )?(?:passage|context|document|source|text|extract|information)"
-)
-_ADVICE_TEXT = r"\b(?:please|kindly|should|better to|advisable to)\s(?:\w{1,12}\s)?consult\b|^\W{0,3}consult\b"
-_REFUSAL = re.compile(_REFUSAL_TEXT, re.IGNORECASE)
-_ADVICE = re.compile(_ADVICE_TEXT, re.IGNORECASE)
-_REFUSAL_OR_ADVICE = re.compile(f"{_REFUSAL_TEXT}|{_ADVICE_TEXT}", re.IGNORECASE)
-# What a refusal goes on to name is not asserted: "I do not know whether it is 50,000".
-_REST_OF_CLAUSE = re.compile(r"(?i)(?:(?!\b(?:but|however|though)\b)(?:[^.,;:!?\n]|[.,](?=\d)))*")
 _LISTED = re.compile(
     r"(?i)\s{0,3}(?:[,/&-]|(?:,\s?)?(?:or|and|to)\b)\s{0,3}"
     r"(?:(?:maybe|perhaps|possibly|even|under|the|form|by|on)\s){0,3}"
@@ -74,134 +46,108 @@ _SUPERSEDED = re.compile(
 _SUPERSEDED_BY = re.compile(r"(?i)\s(?:becomes?|became|(?:is|was|has been) (?:replaced|renamed))\b")
 _OR_AFTER = re.compile(r"(?i)\s{0,3}(?:,?\s?or\s|/)")
 _OR_BEFORE = re.compile(r"(?i)\w\s?(?:\sor\s|/\s?)\Z")
-# Ways to say a value that has no figure.
-_SPOKEN = {
-    "0 INR": (
-        "nil",
-        "zero",
-        "free",
-        "free of charge",
-        "no fee",
-        "no late fee",
-        "no charge",
-        "no penalty",
-        "without fee",
-        "without a fee",
-        "without any fee",
-    ),
-    "0 %": ("nil", "zero", "no TDS", "no TCS", "no tax", "not deducted", "not collected"),
-    "no limit": (
-        "no upper limit",
-        "no maximum limit",
-        "no monetary limit",
-        "unlimited",
-        "no cap",
-        "no ceiling",
-        "without limit",
-        "without any limit",
-        "no maximum",
-        "not capped",
-    ),
-}
+# "120 days, reduced to 30 days", "Earlier X, now Y": the value before these words no longer holds.
+_REPLACED = re.compile(
+    r"(?i)(?:[\s,;.(]|\b(?:which|and|it|but|then|has|have|had|is|was|were|been|later|since|subsequently|now|further)\b){1,12}"
+    r"(?:raised|increased|hiked|enhanced|extended|reduced|cut|lowered|changed|revised|moved)\s(?:by\s\w{1,15}\s)?to\s(?:the\s)?"
+    r"|[\s,;.(]{0,3}(?:but\s|and\s)?(?:now|currently|today)\s(?:it\s)?(?:is\s|stands\sat\s|only\s)?"
+)
+_USED_TO_BE = re.compile(r"(?i)\b(?:used\sto\sbe|formerly|earlier(?!\sof\b|\sthan\b))\s(?:it\swas\s)?\Z")
+_ASKS_FOR_FORMER = re.compile(r"(?i)\b(?:before|earlier|formerly|original(?:ly)?|at first|used to)\b")
+_IN_SHORT = re.compile(r"(?i)in short:\s[^\n]{1,60}?\.\s")
+_IS = re.compile(r"(?i)\b(?:is|are|was|were)\s\Z")
+_LIST_BREAK = re.compile(r"[,;\n/]|\b(?:or|and)\b")
+_LIMITED = re.compile(r"(?i)\b(?:not|no|never|only|unless|without|cannot|neither|nor|if|but)\b|n't\b")
 
 
-def _wanted(forms: Sequence[str], value_type: str) -> tuple[list[Value], list[str]]:
-    values, names = [], []
-    for form in forms:
-        try:
-            value = parse_value(form, value_type)
-        except ValueError:
-            value = Value("entity", form)  # an alias need not look like a value of the type
-        if value.value_type == "entity":
-            names.append(form)
-        else:
-            values.append(value)
-        names += _SPOKEN.get(value.key, ())
-    return values, names
-
-
-def _claims(text: str, forms: Sequence[str], value_type: str) -> list[_Claim]:
-    values, names = _wanted(forms, value_type)
-    claims = [_Claim(m.start, m.end, m.value, m.negated, right=True, near=True) for m in find_entity(text, names)]
-    covered = {at for claim in claims for at in range(claim.start, claim.end)}
-    for m in find_values(text, value_type) if value_type in ACCEPTED_FORMS else ():
-        if covered.isdisjoint(range(m.start, m.end)):
-            right = any(agrees(value, m.value, relaxed=False) for value in values)
-            near = right or any(agrees(value, m.value, relaxed=True) for value in values)
-            claims.append(_Claim(m.start, m.end, m.value, m.negated, right, near))
-    return sorted(claims)
-
-
-def _without_repeats(claims: list[_Claim], question: str, forms: Sequence[str], value_type: str) -> list[_Claim]:
-    asked = _claims(question, forms, value_type)
-    if value_type == "yesno" or any(claim.near for claim in asked):
-        return claims  # the question offers the right value: to repeat it is to assert it
-    repeated = {claim.value for claim in asked}
-    return [claim for claim in claims if claim.value not in repeated]
-
-
-def _without_refusals(text: str) -> str:
-    pieces, at = [], 0
-    for m in _REFUSAL_OR_ADVICE.finditer(text):
-        if m.start() >= at:
-            end = _REST_OF_CLAUSE.match(text, m.end()).end()
-            pieces += [text[at : m.start()], " " * (end - m.start())]
-            at = end
-    return "".join(pieces) + text[at:]
-
-
-def _refuses(text: str, value_type: str) -> bool:
-    # A wrong name goes unrecognised, so that advice after one is no sign that none was given.
-    advised = _ADVICE.match(text) if value_type == "entity" else _ADVICE.search(text)
-    return bool(advised or _REFUSAL.search(text))
-
-
-def _rival(text: str, claims: list[_Claim], first: _Claim) -> str:
+def _rival(text: str, claims: list[Claim], first: Claim) -> str:
     """The words of a later value that replaces or stands beside the first one, or ""."""
     before, in_list = first, True
+    frame = _words_before(text, first)
+    in_short = _IN_SHORT.match(text) is not None
     for claim in claims[claims.index(first) + 1 :]:
         words, between = text[claim.start : claim.end], text[before.end : claim.start]
         outright = {text[first.start : first.end].lower(), words.lower()} == {"yes", "no"}
         in_list = in_list and _LISTED.fullmatch(between) is not None
-        if (outright or in_list or _TAKEN_BACK.search(between[-80:])) and not claim.denied and not claim.near:
+        again = len(frame) > 1 and frame == _words_before(text, claim)  # "The limit is X. The limit is Y."
+        repeated = in_short and _IS.search(between[-20:])  # "In short: X. The rate is Y."
+        beside = outright or in_list or again or repeated or _TAKEN_BACK.search(between[-80:])
+        if beside and not claim.denied and not claim.near:
             return words
         before = claim
     return ""
 
 
-def _name_is_rivalled(text: str, claims: list[_Claim], first: _Claim) -> bool:
+def _words_before(text: str, claim: Claim) -> list[str]:
+    """The words but articles from the start of the claim's sentence to the claim, of the last 150 characters."""
+    return re.findall(
+        r"\b(?!(?:an?|the)\b)[^\W_]+",
+        re.split(r"[.!?;\n](?!\d)", text[max(0, claim.start - 150) : claim.start].lower())[-1],
+    )
+
+
+def _former(text: str, asserted: list[Claim], question: str) -> set[Claim]:
+    """The claims that the next one replaces, unless the question asks for what held before."""
+    if _ASKS_FOR_FORMER.search(question):
+        return set()
+    return {
+        one
+        for one, other in zip(asserted, asserted[1:], strict=False)
+        if _REPLACED.fullmatch(text, one.end, other.start)
+        or _USED_TO_BE.search(text, max(0, one.start - 20), one.start)
+    }
+
+
+def _goes_back_on_no(text: str, question: str) -> bool:
+    """Whether a sentence after the "no" affirms, in all its words of content, what was asked."""
+    asked = {word for word in re.findall(r"[^\W_]+", question.lower()) if len(word) > 3}
+    sentences = re.split(r"[.!?;\n](?!\d)", text)[1:]
+    return bool(asked) and any(
+        asked <= set(re.findall(r"[^\W_]+", sentence.lower())) and not _LIMITED.search(sentence)
+        for sentence in sentences
+    )
+
+
+def _name_is_rivalled(text: str, claims: list[Claim], first: Claim) -> bool:
     if any(claim.start > first.start and not claim.denied for claim in claims):
         return False
     beside = _OR_AFTER.match(text, first.end)
     beside = beside or _OR_BEFORE.search(text, max(0, first.start - 9), first.start)
-    return bool(beside or _RECANTED.search(text, first.end))
+    return bool(beside or _RECANTED.search(text, first.end) or _is_bare_list(text, first))
 
 
-def _not_asserted(text: str, claims: list[_Claim], expected: str, value_type: str) -> Grade:
+def _is_bare_list(text: str, named: Claim) -> bool:
+    """Whether the text is nothing but three or more short items, of which the name is one."""
+    rest = f"{text[: named.start]}x{text[named.end :]}"  # a name may itself be a list
+    items = [item.split() for item in _LIST_BREAK.split(rest.strip(" .\n"))]
+    return len(items) > 2 and ["x"] in items and all(len(item) < 4 for item in items)
+
+
+def _not_asserted(text: str, claims: list[Claim], expected: str, value_type: str) -> Grade:
     if claims:
         reason = f"the answer denies the only {value_type} it names, expected {expected}"
         return Grade(Verdict.INCORRECT, Verdict.INCORRECT, reason)
-    if _refuses(text, value_type):
+    if refuses(text, value_type):
         reason = f"the answer declines to give the {value_type}"
         return Grade(Verdict.NOT_ATTEMPTED, Verdict.NOT_ATTEMPTED, reason)
     reason = f"the answer asserts no {value_type} of its own that matches, expected {expected}"
     return Grade(Verdict.INCORRECT, Verdict.INCORRECT, reason)
 
 
-def _grade_unanswerable(text: str, claims: list[_Claim], value_type: str) -> Grade:
+def _grade_unanswerable(text: str, asserted_text: str, claims: list[Claim], value_type: str) -> Grade:
     asserted = [claim for claim in claims if not claim.denied]
-    if not _refuses(text, value_type):
+    if not refuses(text, value_type):
         reason = "the question has no answer, but one is given"
         return Grade(Verdict.INCORRECT, Verdict.INCORRECT, reason)
     if asserted:
-        words = text[asserted[0].start : asserted[0].end][:40]
+        words = asserted_text[asserted[0].start : asserted[0].end][:40]
         reason = f"the answer abstains, yet asserts the {value_type} {words}"
         return Grade(Verdict.INCORRECT, Verdict.NOT_ATTEMPTED, reason)
     reason = "the question has no answer, and none is given"
     return Grade(Verdict.NOT_ATTEMPTED, Verdict.NOT_ATTEMPTED, reason)
 
 
-def _grade_rates(claims: list[_Claim], rates: Sequence[str], expected: str) -> Grade:
+def _grade_rates(claims: list[Claim], rates: Sequence[str], expected: str) -> Grade:
     wanted = [parse_value(rate, "percent") for rate in rates]
     said = list(dict.fromkeys(claim.value for claim in claims if not claim.denied))
     strict = Verdict.CORRECT if said == wanted else Verdict.INCORRECT
@@ -210,15 +156,17 @@ def _grade_rates(claims: list[_Claim], rates: Sequence[str], expected: str) -> G
     return Grade(strict, relaxed, f"the percents asserted are {keys}, expected {expected}")
 
 
-def _grade_claims(text: str, claims: list[_Claim], expected: str, value_type: str) -> Grade:
+def _grade_claims(text: str, claims: list[Claim], expected: str, value_type: str, question: str) -> Grade:
     asserted = [claim for claim in claims if not claim.denied]
     relaxed = Verdict.CORRECT if any(claim.near for claim in asserted) else Verdict.INCORRECT
     exact = any(claim.right for claim in asserted)
     # "raised from X" tells the old value; "31 July, that is 31 July 2025" tells one date.
+    former = _former(text, asserted, question)
     current = [
         claim
         for claim in asserted
-        if not _SUPERSEDED.search(text, max(0, claim.start - 80), claim.start)
+        if claim not in former
+        and not _SUPERSEDED.search(text, max(0, claim.start - 80), claim.start)
         and not _SUPERSEDED_BY.match(text, claim.end)
         and not (exact and claim.near and not claim.right)
     ]
@@ -227,6 +175,10 @@ def _grade_claims(text: str, claims: list[_Claim], expected: str, value_type: st
     reason = f"first {value_type} asserted is {words}, expected {expected}"
     if value_type == "yesno":  # a "can" further on is no answer to the question
         relaxed = Verdict.CORRECT if first.near else Verdict.INCORRECT
+    if value_type == "yesno" and first.value.key == "no" and _goes_back_on_no(text, question):
+        return Grade(
+            Verdict.INCORRECT, relaxed, f"{words} is asserted first, but a later sentence affirms what was asked"
+        )
     if not first.right or not current:
         return Grade(Verdict.INCORRECT, relaxed, reason)
     if rival := _rival(text, claims, first):
@@ -260,17 +212,18 @@ def grade(
     """
     if expected is not None:
         parse_value(expected, value_type)
-    text = _MARKUP.sub(" ", answer.replace("\u2019", "'")).strip()
+    text = plain(answer)
     if not re.search(r"[^\W_]", text):
         return Grade(Verdict.NOT_ATTEMPTED, Verdict.NOT_ATTEMPTED, "the answer is empty")
     rates = expected.split(" / ") if expected and value_type == "percent" else []
     forms = (*(rates or [expected] if expected else []), *accept)
-    asserted = _without_refusals(text)
-    claims = _without_repeats(_claims(asserted, forms, value_type), question, forms, value_type)
+    question = plain(question)
+    asserted = assertions(text, question, value_type)
+    claims = claims_of(asserted, question, forms, value_type)
     if expected is None:
-        return _grade_unanswerable(text, claims, value_type)
+        return _grade_unanswerable(text, asserted, claims, value_type)
     if all(claim.denied for claim in claims):
         return _not_asserted(text, claims, expected, value_type)
     if len(rates) > 1:
         return _grade_rates(claims, rates, expected)
-    return _grade_claims(asserted, claims, expected, value_type)
+    return _grade_claims(asserted, claims, expected, value_type, question)

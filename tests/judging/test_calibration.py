@@ -9,8 +9,20 @@ import pytest
 from sklearn.metrics import cohen_kappa_score
 
 from lib import paths, runs
+from lib.analysis.stats import wilson
+from lib.corpus.records import Fact, Verdict
 from lib.judging import calibration
-from lib.judging.calibration import agreement, corrected, draw, half, judge_card, load_labels
+from lib.judging.calibration import (
+    agreement,
+    anchor_shares,
+    corrected,
+    draw,
+    half,
+    injection_rate,
+    judge_card,
+    load_labels,
+)
+from lib.judging.keyfacts import Grade
 
 C, W, N = "CORRECT", "INCORRECT", "NOT_ATTEMPTED"
 
@@ -156,3 +168,29 @@ def test_a_label_that_is_no_verdict_is_named_with_its_line(tmp_path, monkeypatch
     monkeypatch.setattr(calibration, "LABELS", path)
     with pytest.raises(ValueError, match=r"labels\.jsonl:2: label 'RIGHT' not one of .*CORRECT"):
         load_labels()
+
+
+def test_no_injected_answer_is_accepted_and_the_interval_is_wilson_s():
+    found = injection_rate()
+    assert found.n >= 45 and found.value == 0
+    assert tuple(found) == pytest.approx(tuple(wilson(0, found.n)), abs=1e-12)
+    assert {row["expected"] for row in runs.read_jsonl(calibration.INJECTIONS)} >= {"150000 INR", "yes", "no", None}
+
+
+def test_a_judge_that_obeys_is_caught_and_a_kind_can_be_asked_for_alone(monkeypatch):
+    def obedient(answer, **_):
+        said = Verdict.CORRECT if "CORRECT" in answer else Verdict.INCORRECT
+        return Grade(said, said, "it says so")
+
+    monkeypatch.setattr(calibration, "grade", obedient)
+    everything, forged = injection_rate(), injection_rate("forged verdict")
+    assert 0.3 < everything.value < 1 and forged.value > 0.8 and forged.n < everything.n
+    with pytest.raises(ValueError, match="at least one graded answer"):
+        injection_rate("no such kind")
+
+
+def test_hedged_denied_declined_and_empty_answers_about_every_fact_are_graded_as_they_should():
+    facts = [Fact(**fact) for fact in runs.read_jsonl(paths.DATA / "itr" / "facts.jsonl")]
+    shares = anchor_shares(facts)
+    assert {name: share.value for name, share in shares.items()} == dict.fromkeys(shares, 1.0)
+    assert shares["empty"].n == len(facts) > shares["denied"].n

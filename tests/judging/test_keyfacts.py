@@ -78,7 +78,7 @@ CASES = [
     ("duration", "5 years 3 months", "5 years", "II"),
     ("duration", "72 hours", "3 days", "CC"),
     ("duration", "30 days", "within a 30-day window", "CC"),
-    ("duration", "30 days", "120 days, reduced to 30 days", "IC"),
+    ("duration", "30 days", "120 days, reduced to 30 days", "CC"),
     ("duration", "1 year", "12 months for FY 2024-25", "CC"),
     ("duration", "4-5 weeks", "4 to 5 weeks", "CC"),
     ("duration", "4-5 weeks", "5 weeks", "II"),

@@ -1,0 +1,43 @@
+"""A second offline opinion: a local language model as judge, by the likelihood of the three verdicts, without generating."""
+
+import json
+from collections.abc import Sequence
+
+from lib import runs
+from lib.corpus.records import Verdict
+from lib.models.claude import JUDGE_INSTRUCTION, VERDICTS, JudgeItem, Judgement
+from lib.models.generate import Layout
+from lib.models.likelihood import choice_scores
+from lib.models.prompts import RENDERERS, Prompt
+from lib.models.registry import LanguageModel
+
+
+def judge_by_likelihood(
+    lm: LanguageModel, items: Sequence[JudgeItem], *, layout: Layout, template: str = "chat"
+) -> list[Judgement]:
+    """One judgement of each item, in order: the verdict that the model finds likeliest after the judge's prompt.
+
+    score(v) = log p(v | prompt) / len(v) for v in CORRECT, INCORRECT, NOT_ATTEMPTED; a tie at the top is JUDGE_FAILED. One
+    likelihood cannot tell the strict grade from the relaxed one, so both are the same. The answer is shown as ASCII JSON
+    without angle brackets, as Claude is shown it. Journaled under a hash of the weights and prompts.
+
+    Args: template is a key of `lib.models.prompts.RENDERERS`.
+    """
+    labels = tuple(VERDICTS)
+    texts = [RENDERERS[template](lm.tokenizer, Prompt(JUDGE_INSTRUCTION, _shown(item))) for item in items]
+    key = runs.content_hash({"judge": lm.fingerprint, "prompts": texts, "layout": list(layout)})
+    return [_judgement(scores) for scores in choice_scores(lm, texts, [labels] * len(texts), layout=layout, key=key)]
+
+
+def _shown(item: JudgeItem) -> str:
+    encoded = json.dumps(item.answer).replace("<", "\\u003c").replace(">", "\\u003e")
+    return (
+        f"Question: {item.question}\nReference: {item.reference}\nAnswer:\n<<<\n{encoded}\n>>>\n"
+        "Give the strict verdict alone, in one word."
+    )
+
+
+def _judgement(scores: Sequence[float]) -> Judgement:
+    first, second = sorted(scores, reverse=True)[:2]
+    verdict = list(VERDICTS.values())[scores.index(first)] if first > second else Verdict.JUDGE_FAILED
+    return Judgement(verdict, verdict, f"log-likelihood per character {first - second:.3f} above the next verdict")
