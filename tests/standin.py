@@ -9,6 +9,7 @@ import random
 import re
 import threading
 import time
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import NamedTuple
 
@@ -197,8 +198,9 @@ def _handler(standin):
                 **reply.headers,
             }.items():
                 self.send_header(name, str(value))
-            self.end_headers()
-            self.wfile.write(data[: len(data) // 2] if reply.cut else data)
+            with suppress(BrokenPipeError, ConnectionResetError):  # nobody may be left to read it
+                self.end_headers()
+                self.wfile.write(data[: len(data) // 2] if reply.cut else data)
 
         def log_message(self, *args):
             pass
