@@ -8,7 +8,6 @@ import json
 import random
 import re
 import threading
-import time
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import NamedTuple
@@ -69,7 +68,7 @@ def graded(body):
 class StandIn:
     """The server, running from its creation until `close`.
 
-    queued: replies to come, by operation (message, count, model, create, list, poll, results), before it does its work.
+    queued: replies to come, by operation (message, count_tokens, model, create, list, poll, results), before it does its work.
     outcome: the result of a request of a batch, given its body and how often it was asked; a message without id succeeds.
     accepted: the bodies that were done and charged, in order. seen: (operation, headers, body) of every request.
     on: functions called, with nothing, when an operation was done and before it is replied to.
@@ -78,7 +77,7 @@ class StandIn:
     def __init__(self):
         self.queued, self.accepted, self.seen, self.on = {}, [], [], {}
         self.outcome = lambda body, times: graded(body)
-        self.batches, self.polls_until_end, self.lifecycle, self.latency_s = {}, 1, "active", 0.0
+        self.batches, self.polls_until_end, self.lifecycle = {}, 1, "active"
         self.lock = threading.Lock()
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self.url = f"http://127.0.0.1:{self.server.server_port}"
@@ -99,7 +98,6 @@ class StandIn:
             queue = self.queued.get(operation, [])
             planned = queue.pop(0) if queue else None
             done = Reply(200, getattr(self, operation)(body, batch_id)) if planned is None or planned.accepts else None
-        time.sleep(self.latency_s)
         self.on.get(operation, lambda: None)()
         if planned is None:
             return done

@@ -3,11 +3,12 @@ nothing is paid twice.
 """
 
 import json
+import time
 
 import pytest
 
 from lib import paths, runs
-from lib.models import claude_replies
+from lib.models import claude_api, claude_replies
 from lib.models.claude_api import Unusable
 from lib.models.claude_replies import Replies, cost_usd, estimated_tokens, worst_usd
 from lib.studies import Claude
@@ -80,7 +81,7 @@ def test_a_wait_beyond_the_deadline_is_refused(standin):
 
 
 def test_nothing_is_sent_after_the_deadline(standin):
-    standin.on["message"] = lambda: asker._api.__setattr__("deadline", 0)
+    standin.on["message"] = lambda: setattr(asker._api, "deadline", 0)
     asker = Replies(Study())
     first, second = asker.get(many(2), str)
     assert first == "0 tseuqer" and "deadline_s" in str(second)
@@ -97,6 +98,16 @@ def test_a_reply_lost_on_the_way_is_not_paid_again_and_booked_as_dear_as_it_may_
     assert asker.spent_usd == pytest.approx(
         worst_usd(body("request 0"), batch=False) + cost_usd(HAIKU, 1000, 100, batch=False)
     )
+
+
+@pytest.mark.parametrize("count", [1, 5])
+def test_a_server_that_is_too_slow_is_not_asked_twice(standin, monkeypatch, count):
+    monkeypatch.setattr(claude_api, "TIMEOUT_S", 0.5)
+    asker = Replies(Study())
+    standin.on["message"] = standin.on["create"] = lambda: time.sleep(1)
+    found = asker.get(many(count), str)
+    assert found == turned(many(5)) if count == 5 else isinstance(found[0], Unusable)
+    assert standin.accepted == many(count)
 
 
 def test_a_connection_that_breaks_before_the_work_is_done_is_a_failure_too(standin):
@@ -270,11 +281,17 @@ def test_the_batch_of_another_user_is_waited_for_and_not_taken_for_ours(standin)
     assert get(many(5)) == turned(many(5))
 
 
+def leave_unfinished(standin, bodies):
+    """Send a batch whose deadline passes while it is looked at."""
+    asker = Replies(Study())
+    standin.on["poll"] = lambda: setattr(asker._api, "deadline", 0)
+    with pytest.raises(RuntimeError, match="msgbatch_0 did not end within claude.deadline_s, 20 s.*run again"):
+        asker.get(bodies, str)
+    del standin.on["poll"]
+
+
 def test_a_batch_that_does_not_end_is_a_stop_and_the_next_run_collects_it(standin):
-    standin.polls_until_end = 10**9
-    with pytest.raises(RuntimeError, match="msgbatch_0 did not end within claude.deadline_s, 0.05 s.*run again"):
-        get(many(5), deadline_s=0.05)
-    standin.polls_until_end = 0
+    leave_unfinished(standin, many(5))
     assert get(many(5)) == turned(many(5))
     assert standin.accepted == many(5)
 
@@ -288,19 +305,13 @@ def test_results_that_cannot_be_read_are_a_stop_and_the_next_run_reads_them(stan
 
 
 def test_a_batch_that_the_api_has_forgotten_is_sent_again(standin):
-    standin.polls_until_end = 10**9
-    with pytest.raises(RuntimeError):
-        get(many(5), deadline_s=0.05)
-    standin.polls_until_end = 0
+    leave_unfinished(standin, many(5))
     standin.queued["poll"] = [error(404, "not_found_error")]
     assert get(many(5)) == turned(many(5))
 
 
 def test_the_leftover_batch_of_other_requests_is_collected_before_new_ones_are_sent(standin):
-    standin.polls_until_end = 10**9
-    with pytest.raises(RuntimeError):
-        get(many(5), deadline_s=0.05)
-    standin.polls_until_end = 0
+    leave_unfinished(standin, many(5))
     others = [body(f"other {place}") for place in range(4)]
     assert get(others) == turned(others)
     assert get(many(5)) == turned(many(5))
