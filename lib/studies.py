@@ -3,8 +3,9 @@
 One YAML a study. An unknown key, a wrong type or a value out of range stops with file, line, value and accepted set.
 """
 
+import os
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -13,6 +14,7 @@ from lib import paths, runs
 from lib.corpus.records import Probe
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
+Judge = Literal["keyfacts", "claude"]
 
 
 class Misplaced(ValueError):
@@ -203,11 +205,18 @@ class Claim(Schema):
 
 
 class Claude(Schema):
-    """Which Claude models answer and judge. Used only when ANTHROPIC_API_KEY is set."""
+    """Which Claude models answer and judge. Used only when ANTHROPIC_API_KEY is set.
+
+    max_usd is for the whole study, over all its runs since .cache/ was made. From `batch_from` requests on they go as a
+    batch, which costs half, takes minutes to hours, is looked at every `poll_s` and waited for until `deadline_s`.
+    """
 
     answer_model: str
     judge_model: str
     max_usd: float = Field(1.0, gt=0)
+    batch_from: int = Field(8, ge=1)
+    poll_s: float = Field(30, gt=0)
+    deadline_s: float = Field(4 * 3600, gt=0)
 
 
 class Decision(Schema):
@@ -227,7 +236,7 @@ class Decision(Schema):
 
 
 class Study(Schema):
-    """A whole study file."""
+    """A whole study file. `judge` says who grades the answers that are words with a reference: see lib.judging.judges."""
 
     name: Name
     title: str
@@ -244,7 +253,14 @@ class Study(Schema):
     claims: dict[str, Claim]
     decision: Decision
     claude: Claude | None = None
+    judge: Judge = "keyfacts"
     latency_questions: int = Field(8, ge=1)
+
+    @model_validator(mode="after")
+    def _judge_is_named(self):
+        if self.judge == "claude" and self.claude is None:
+            raise Misplaced(("judge",), self.judge, "judge claude needs a section `claude` with a judge_model")
+        return self
 
     @model_validator(mode="after")
     def _references(self):
@@ -303,15 +319,24 @@ class Study(Schema):
 def load_study(name: str) -> Study:
     """Read studies/<name>.yaml, or any path that ends in .yaml; `extends: <name>` starts from another study's values.
 
+    The environment variable JUDGE, when set, overrides the study's `judge`.
+
     Raises ValueError with file, line, value and what is accepted, before anything else is touched.
     """
     path = locate_study(name)
     fields, tree = _read(path)
     try:
-        fields = _extended(fields, [path])
+        fields = {**_extended(fields, [path]), **_judge_override()}
         return Study.model_validate(fields)
     except ValidationError as error:
         raise ValueError("\n".join(_describe(path, tree, problem) for problem in error.errors())) from None
+
+
+def _judge_override() -> dict[str, str]:
+    judge = os.environ.get("JUDGE", "")
+    if judge not in ("", *get_args(Judge)):
+        raise ValueError(f"environment variable JUDGE: {judge!r} not one of {', '.join(get_args(Judge))}; or unset it")
+    return {"judge": judge} if judge else {}
 
 
 def _extended(fields: dict, known: list[Path]) -> dict:

@@ -10,6 +10,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 from lib import paths
 from lib.corpus.load import load_corpus
 from lib.studies import Study
+from tests.standin import KEY, StandIn
 
 CHATML = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
@@ -24,6 +25,8 @@ def session_store(tmp_path_factory):
     weights = paths.CACHE / "weights"
     weights.mkdir(parents=True, exist_ok=True)
     with pytest.MonkeyPatch.context() as patch:
+        for name in ("ANTHROPIC_API_KEY", "ANTHROPIC_BASE_URL", "JUDGE"):
+            patch.delenv(name, raising=False)  # no test may reach the real API, whatever shell starts it
         patch.setattr(paths, "CACHE", tmp_path_factory.mktemp("cache"))
         patch.setattr(paths, "OUT", tmp_path_factory.mktemp("out"))
         (paths.CACHE / "weights").symlink_to(weights)
@@ -35,6 +38,16 @@ def empty_store(tmp_path, monkeypatch):
     """A cache in which nothing has been done yet."""
     monkeypatch.setattr(paths, "CACHE", tmp_path / "cache")
     return paths.CACHE
+
+
+@pytest.fixture
+def standin(monkeypatch, empty_store):
+    """A stand-in for the Claude API, in whose place the SDK finds it, and a cache in which nothing has been asked yet."""
+    server = StandIn()
+    monkeypatch.setenv("ANTHROPIC_API_KEY", KEY)
+    monkeypatch.setenv("ANTHROPIC_BASE_URL", server.url)
+    yield server
+    server.close()
 
 
 @pytest.fixture(scope="session")

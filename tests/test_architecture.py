@@ -18,7 +18,8 @@ NOTEBOOKS = sorted(paths.NOTEBOOKS.glob("*.ipynb"))
 # An outside package and the only stages or modules that may import it.
 RESERVED = {
     "torch": ("models", "training"),
-    "anthropic": ("models/claude.py",),
+    "anthropic": ("models/claude_api.py",),
+    "httpx2": ("models/claude_api.py",),
     "lancedb": ("retrieval",),
     "sentence_transformers": ("retrieval",),
     "peft": ("training",),

@@ -271,3 +271,31 @@ def test_a_recipe_needs_rank_and_alpha_for_lora_alone():
     for wrong in ({"rank": 8}, {"alpha": 8}, {}, {"method": "full", "alpha": 8}):
         with pytest.raises(ValueError, match="rank and alpha"):
             Recipe(**common, **wrong)
+
+
+CLAUDE = "claude: {answer_model: a, judge_model: b}\n"
+
+
+def test_who_judges_is_said_by_the_study_and_overridden_by_the_environment(tmp_path, monkeypatch):
+    file = tmp_path / "tiny.yaml"
+    file.write_text(STUDY + CLAUDE)
+    by_keyfacts = load_study(str(file))
+    monkeypatch.setenv("JUDGE", "claude")
+    by_claude = load_study(str(file))
+    assert (by_keyfacts.judge, by_claude.judge) == ("keyfacts", "claude")
+    assert by_claude.model_dump() != by_keyfacts.model_dump()  # what a notebook's run depends on
+    file.write_text(STUDY + CLAUDE + "judge: claude\n")
+    monkeypatch.setenv("JUDGE", "keyfacts")
+    assert load_study(str(file)).judge == "keyfacts"
+    monkeypatch.delenv("JUDGE")
+    assert load_study(str(file)).judge == "claude"
+
+
+def test_an_unknown_judge_or_one_without_its_models_is_named(tmp_path, monkeypatch):
+    file = tmp_path / "tiny.yaml"
+    file.write_text(STUDY + "judge: claude\n")
+    with pytest.raises(ValueError, match=r"tiny.yaml:\d+: judge: .*section `claude`"):
+        load_study(str(file))
+    monkeypatch.setenv("JUDGE", "gpt")
+    with pytest.raises(ValueError, match="environment variable JUDGE: 'gpt' not one of keyfacts, claude"):
+        load_study(str(file))

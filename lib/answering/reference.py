@@ -4,13 +4,13 @@ from collections.abc import Sequence
 
 from lib import runs
 from lib.corpus.records import Answer, Question
-from lib.models import claude
+from lib.models import claude, claude_api
 from lib.studies import Study
 
 
 def claude_client(study: Study) -> claude.Client | None:
     """A client for the study's Claude models; None when the study names none or ANTHROPIC_API_KEY is not set."""
-    return claude.Client(study.claude) if study.claude and claude.available() else None
+    return claude.Client(study) if study.claude and claude_api.available() else None
 
 
 def claude_answers(study: Study, client: claude.Client, questions: Sequence[Question]) -> list[Answer]:

@@ -6,37 +6,67 @@ from lib.corpus.load import CURRENT, Corpus
 from lib.corpus.records import Answer, Fact, Question, Verdict
 from lib.judging.keyfacts import Grade, grade
 from lib.judging.style import is_uniform, parse_json_answer
-from lib.models.claude import Client, JudgeItem
+from lib.models.claude import Client, JudgeItem, Judgement
 from lib.studies import Study
 
 
 def judge_answers(corpus: Corpus, study: Study, answers: Sequence[Answer], *, split: str = "test") -> list[dict]:
     """The rows of records.jsonl, in the order of `answers`; `split` is test, dev, or screen (the base's screening).
 
-    Choice questions are scored by likelihood, all others by the key-fact judge. An answer asked for as JSON is graded by
-    its `answer` field when it parses, and as plain text when it does not.
+    Choice questions are scored by likelihood, all others by the study's judge: by key facts, or by Claude, who needs a
+    reference, so that answers to unanswerable questions are left to the key-fact judge's rule of abstention. The row's
+    `judge` says which it was. An answer asked for as JSON is graded by its `answer` field when it parses, and as plain
+    text when it does not. Raises RuntimeError when Claude is to judge and cannot: see lib.models.claude_replies.
     """
-    return [{**judge_answer(corpus, study, answer), "split": split} for answer in answers]
+    rows = [{**judge_answer(corpus, study, answer), "split": split} for answer in answers]
+    return _by_claude(corpus, study, rows) if study.judge == "claude" else rows
+
+
+def _by_claude(corpus: Corpus, study: Study, rows: list[dict]) -> list[dict]:
+    """The rows with Claude's verdicts in place of the key-fact judge's, where there is a reference."""
+    asked = _with_reference(corpus, rows)
+    texts = [_graded_text(study, row["condition"], row["answer"]) for row in asked]
+    items = [_judge_item(corpus, row, text) for row, text in zip(asked, texts, strict=True)]
+    judged = {id(row): grade for row, grade in zip(asked, Client(study).judge(items), strict=True)}
+    return [{**row, **_verdicts(judged[id(row)], "claude")} if id(row) in judged else row for row in rows]
+
+
+def _with_reference(corpus: Corpus, rows: Sequence[dict]) -> list[dict]:
+    """The rows that the key-fact judge graded against a reference."""
+    return [r for r in rows if r["judge"] == "keyfacts" and corpus.question[r["question_id"]].expected is not None]
+
+
+def _judge_item(corpus: Corpus, row: dict, text: str) -> JudgeItem:
+    question = corpus.question[row["question_id"]]
+    return JudgeItem(question.text, question.expected, text)
+
+
+def _graded_text(study: Study, condition_name: str, text: str) -> str:
+    """What of an answer is graded: the `answer` field of JSON that was asked for and parses, or all of it."""
+    condition = study.conditions.get(condition_name)  # None for the reference row of Claude
+    parsed = parse_json_answer(text) if condition is not None and condition.instruction == "json" else None
+    return parsed["answer"] if parsed else text
+
+
+def _verdicts(found: Grade | Judgement, judge: str) -> dict:
+    verdicts = {"verdict": found.strict.value, "verdict_relaxed": found.relaxed.value}
+    return {**verdicts, "reason": found.reason, "judge": judge}
 
 
 def judge_answer(corpus: Corpus, study: Study, answer: Answer) -> dict:
-    """One row. `style` and `json_valid` say whether the answer keeps the uniform style, and is the JSON asked for.
+    """One row, by the judges that need no network.
 
-    `stale` says whether it gives the value that a replaced rule had before; None where no replaced rule is asked about.
+    `style` and `json_valid` say whether the answer keeps the uniform style, and is the JSON asked for. `stale` says whether
+    it gives the value that a replaced rule had before; None where no replaced rule is asked about.
     """
     question = corpus.question[answer.question_id]
-    parsed = parse_json_answer(answer.text)
     if answer.failed:
         verdict, judge = Grade(Verdict.JUDGE_FAILED, Verdict.JUDGE_FAILED, "no answer could be had"), "none"
     elif question.probe == "choice":
         verdict, judge = _by_likelihood(answer), "likelihood"
     else:
-        condition = study.conditions.get(answer.condition)  # None for the reference row of Claude
-        wants_json = condition is not None and condition.instruction == "json"
-        verdict, judge = (
-            _by_keyfacts(corpus, question, parsed["answer"] if wants_json and parsed else answer.text),
-            "keyfacts",
-        )
+        text = _graded_text(study, answer.condition, answer.text)
+        verdict, judge = _by_keyfacts(corpus, question, text), "keyfacts"
     return {
         "question_id": question.id,
         "fact_ids": list(question.fact_ids),
@@ -45,13 +75,10 @@ def judge_answer(corpus: Corpus, study: Study, answer: Answer) -> dict:
         "condition": answer.condition,
         "seed": answer.seed,
         "answer": answer.text,
-        "verdict": verdict.strict.value,
-        "verdict_relaxed": verdict.relaxed.value,
-        "reason": verdict.reason,
-        "judge": judge,
+        **_verdicts(verdict, judge),
         "stale": _is_stale(corpus, question, answer.text) if question.probe in CURRENT else None,
         "style": is_uniform(answer.text),
-        "json_valid": parsed is not None,
+        "json_valid": parse_json_answer(answer.text) is not None,
         "passages": list(answer.passages),
         "gold": list(answer.gold),
         "cited": answer.cited,
@@ -107,13 +134,8 @@ def _margin(answer: Answer) -> float | None:
 
 def second_opinion(corpus: Corpus, rows: Sequence[dict], client: Client) -> list[dict]:
     """The same answers judged by Claude: question id, condition, both judges' strict verdicts and Claude's reason."""
-    asked = [
-        row for row in rows if corpus.question[row["question_id"]].expected is not None and row["judge"] == "keyfacts"
-    ]
-    items = [
-        JudgeItem(corpus.question[row["question_id"]].text, corpus.question[row["question_id"]].expected, row["answer"])
-        for row in asked
-    ]
+    asked = _with_reference(corpus, rows)
+    found = client.judge([_judge_item(corpus, row, row["answer"]) for row in asked])
     return [
         {
             "question_id": row["question_id"],
@@ -122,5 +144,5 @@ def second_opinion(corpus: Corpus, rows: Sequence[dict], client: Client) -> list
             "claude": judgement.strict.value,
             "reason": judgement.reason,
         }
-        for row, judgement in zip(asked, client.judge(items), strict=True)
+        for row, judgement in zip(asked, found, strict=True)
     ]

@@ -13,6 +13,7 @@ import nbformat
 
 from lib import paths, runs
 from lib.corpus.load import load_corpus
+from lib.models import claude
 from lib.studies import Study, load_study, locate_study
 from lib.workbook import report, show
 
@@ -99,6 +100,8 @@ def main(study_name: str) -> None:
     """Check the data, run what is not up to date, write the reports, print the scoreboard beside the published one."""
     study, study_file = load_study(study_name), locate_study(study_name)
     load_corpus(study.corpus.folder, **study.corpus.limits)
+    if study.judge == "claude":
+        claude.Client(study)  # to be told now that the key is missing, not after the first notebook's training
     names = notebooks_of(study)
     ran = []
     for notebook in names:
@@ -117,5 +120,5 @@ def main(study_name: str) -> None:
 if __name__ == "__main__":
     try:
         main(sys.argv[1])
-    except (ValueError, FileNotFoundError) as error:
+    except (ValueError, FileNotFoundError, RuntimeError) as error:
         raise SystemExit(str(error)) from None

@@ -12,7 +12,11 @@ from typing import NamedTuple
 from lib import runs
 from lib.answering.conditions import Bench
 from lib.corpus.load import load_corpus
+from lib.corpus.records import Question
 from lib.models import registry
+from lib.models.claude import JudgeItem, answer_request, judge_request
+from lib.models.claude_api import Api, Unusable, available
+from lib.models.claude_replies import PRICES_AS_OF, PRICES_USD_PER_MTOK, cost_usd, estimated_tokens, worst_usd
 from lib.models.generate import Layout, generate, plan_batches
 from lib.studies import Block, Recipe, load_study
 from lib.training.recipes import build_examples
@@ -20,6 +24,8 @@ from lib.training.sft import tokenize, train
 
 # Around the computing: starting a kernel, importing and writing; loading and merging one set of tuned weights.
 SECONDS_PER_NOTEBOOK, SECONDS_PER_WEIGHTS = 15, 5
+# Of Claude: a reply of one sentence after little thought, and how many requests the API counts to stand for all.
+REPLY_TOKENS, COUNTED = 200, 8
 
 
 class Rates(NamedTuple):
@@ -165,6 +171,83 @@ def peak_memory_gib(bench: Bench) -> float:
     return 1 + peak / 2**30
 
 
+class ClaudeCost(NamedTuple):
+    """What Claude would be asked, at most: requests, tokens, USD at the price of a batch if replies are of REPLY_TOKENS
+    or as long as they may be. `counted`: the tokens read are the API's count on a sample, else estimated from length.
+    """
+
+    requests: int
+    tokens_in: int
+    usd: float
+    worst_usd: float
+    counted: bool
+
+
+def forecast_claude(bench: Bench) -> ClaudeCost:
+    """The cost of the study's `claude` section: notebook 01's answers and second opinions, or every judgement there is.
+
+    Answers are not known yet: each is taken to be as long as it may be, four bytes a token, and different from all others.
+    """
+    bodies = _claude_requests(bench)
+    counted = _counted_share(bodies)
+    tokens = [estimated_tokens(body) * (counted or 1) for body in bodies]
+    usd = [cost_usd(b["model"], n, REPLY_TOKENS, batch=True) for b, n in zip(bodies, tokens, strict=True)]
+    worst = sum(worst_usd(body, batch=True) for body in bodies)
+    return ClaudeCost(len(bodies), round(sum(tokens)), sum(usd), worst, counted is not None)
+
+
+def _counted_share(bodies: Sequence[dict]) -> float | None:
+    """Tokens that the API counts in some of the requests, over those estimated; None without a key or a count."""
+    sample = bodies[:: max(1, len(bodies) // COUNTED)]
+    if not available() or not sample:
+        return None
+    api = Api()
+    try:
+        return sum(api.count_tokens(body) for body in sample) / sum(estimated_tokens(body) for body in sample)
+    except Unusable:
+        return None
+
+
+def _claude_requests(bench: Bench) -> list[dict]:
+    study, models = bench.study, bench.study.claude
+    asked = bench.corpus.ask("paraphrase")
+    first = next(iter(study.grids))
+    every = study.judge == "claude"
+    blocks = [block for notebook in (study.grids if every else [first]) for block in study.grids[notebook]]
+    named = [(block, name) for block in blocks for name in block.conditions if every or name == "base"]
+    jobs = {job for block, name in named for job in _jobs(bench, block, name) if job[2] != "choice"}
+    questions = [
+        q for _, _, probe, split, facts in sorted(jobs, key=str) for q in bench.corpus.ask(probe, split, facts)
+    ]
+    judged = [question for question in questions if question.expected is not None]
+    if every:  # Claude's own answers, and the screening of the base model
+        judged += [*asked, *(q for probe in ("general", "easy") for q in bench.corpus.screen(probe))]
+    return [answer_request(models, q.text) for q in asked] + [_judgement_of(bench, q) for q in judged]
+
+
+def _judgement_of(bench: Bench, question: Question) -> dict:
+    answer = "word " * (4 * bench.layout.max_new_tokens // 5)
+    return judge_request(bench.study.claude, JudgeItem(question.text, question.expected, answer))
+
+
+def print_claude(bench: Bench) -> None:
+    """Print what Claude would cost, or that it is not asked."""
+    study = bench.study
+    if study.claude is None:
+        print("Claude: not asked; USD 0")
+        return
+    if unpriced := {study.claude.answer_model, study.claude.judge_model} - set(PRICES_USD_PER_MTOK):
+        print(f"Claude: no price known for {sorted(unpriced)}")
+        return
+    cost = forecast_claude(bench)
+    how = "counted by the API on a sample" if cost.counted else "an estimate from length"
+    print(
+        f"Claude (judge: {study.judge}): at most {cost.requests:,} requests, {cost.tokens_in:,} tokens in ({how}), "
+        f"about USD {cost.usd:.2f}, never more than {cost.worst_usd:.2f}, at the batch prices of {PRICES_AS_OF}; "
+        f"the limit is {study.claude.max_usd:g}. USD 0 without ANTHROPIC_API_KEY"
+    )
+
+
 def main(study_name: str) -> None:
     """Print the forecast as a table."""
     study = load_study(study_name)
@@ -182,11 +265,11 @@ def main(study_name: str) -> None:
         )
     minutes = sum(cost.seconds for cost in costs.values()) / 60
     print(f"{'together':26} {minutes:>65.0f} minutes, peak memory about {peak_memory_gib(bench):.1f} GiB")
-    print("USD: 0 without ANTHROPIC_API_KEY" + (f"; at most {study.claude.max_usd} with it" if study.claude else ""))
+    print_claude(bench)
 
 
 if __name__ == "__main__":
     try:
         main(sys.argv[1])
-    except (ValueError, FileNotFoundError) as error:
+    except (ValueError, FileNotFoundError, RuntimeError) as error:
         raise SystemExit(str(error)) from None

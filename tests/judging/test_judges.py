@@ -10,6 +10,8 @@ from lib.corpus.load import Corpus, load_corpus
 from lib.corpus.records import Answer, Fact, Question, Replacement
 from lib.judging import judges
 from lib.judging.judges import judge_answer, judge_answers
+from lib.studies import Claude
+from tests import standin as api
 
 FACTS = (
     Fact("cap", "t", "cap", "It is 75,000.", "75000 INR", "amount", (), "v", None, "test", "easy", ()),
@@ -33,8 +35,12 @@ QUESTIONS = (
 )
 CORPUS = Corpus(facts=FACTS, faq=(), questions=QUESTIONS, documents=(), evidence=())
 STUDY = SimpleNamespace(
-    conditions={"base": SimpleNamespace(instruction="neutral"), "rag_json": SimpleNamespace(instruction="json")}
+    name="tiny",
+    judge="keyfacts",
+    claude=Claude(answer_model="claude-haiku-5-5", judge_model="claude-haiku-5-5", poll_s=0.001),
+    conditions={"base": SimpleNamespace(instruction="neutral"), "rag_json": SimpleNamespace(instruction="json")},
 )
+BY_CLAUDE = SimpleNamespace(**{**vars(STUDY), "judge": "claude"})
 
 
 def answer(text="", question="cap/paraphrase", condition="base", **changes) -> Answer:
@@ -308,3 +314,45 @@ def test_the_corpus_own_answers_of_either_time_are_told_apart(folder):
         for name in (rule.id, f"{rule.id}/trained"):
             assert outcome(rule.before_answer, corpus, name) == (False, True), rule.id
             assert outcome(rule.after_answer, corpus, name) == (True, False), rule.id
+
+
+def test_claude_judges_words_that_have_a_reference_and_the_rows_say_who_judged(standin):
+    answers = [
+        answer("The cap is 75000 INR."),
+        answer("Rs 75,000."),  # right, but not to the stand-in, which looks for the words of the reference
+        answer("", "cap/choice", choice_scores=(-1.0, -2.0, -2.0)),
+        answer("I do not know.", "none/unanswerable"),
+        replace(answer(""), failed=True),
+    ]
+    by_keyfacts, by_claude = judge_answers(CORPUS, STUDY, answers), judge_answers(CORPUS, BY_CLAUDE, answers)
+    assert [row["judge"] for row in by_claude] == ["claude", "claude", "likelihood", "keyfacts", "none"]
+    assert [row["verdict"] for row in by_claude[:2]] == ["CORRECT", "INCORRECT"]
+    assert by_claude[0]["reason"] == "it is 75000 INR"
+    assert by_claude[2:] == by_keyfacts[2:]
+    judged = ("verdict", "verdict_relaxed", "reason", "judge")
+    for one, other in zip(by_claude, by_keyfacts, strict=True):
+        assert {k: v for k, v in one.items() if k not in judged} == {k: v for k, v in other.items() if k not in judged}
+
+
+def test_claude_is_shown_the_answer_field_of_json_that_was_asked_for(standin):
+    given = [answer(as_json("75000 INR"), condition="rag_json"), answer(as_json("75000 INR"))]
+    judge_answers(CORPUS, BY_CLAUDE, given)
+    shown = [body["messages"][0]["content"].splitlines()[-2] for body in standin.accepted]
+    assert shown == [json.dumps("75000 INR"), json.dumps(as_json("75000 INR"))]
+
+
+def test_what_claude_cannot_judge_is_a_row_and_not_a_wrong_answer(standin):
+    standin.queued["message"] = [api.sent("", stop_reason="refusal")]
+    [found] = judge_answers(CORPUS, BY_CLAUDE, [answer("Rs 75,000.")])
+    assert (found["verdict"], found["verdict_relaxed"], found["judge"]) == ("JUDGE_FAILED", "JUDGE_FAILED", "claude")
+    assert "refusal" in found["reason"]
+
+
+def test_without_a_key_claude_cannot_be_the_judge():
+    with pytest.raises(RuntimeError, match="ANTHROPIC_API_KEY"):
+        judge_answers(CORPUS, BY_CLAUDE, [answer("Rs 75,000.")])
+
+
+def test_a_key_alone_sends_nothing(standin):
+    judge_answers(CORPUS, STUDY, [answer("Rs 75,000.")])
+    assert standin.seen == []

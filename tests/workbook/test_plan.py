@@ -3,10 +3,13 @@
 import pytest
 
 from lib.answering.conditions import Bench
+from lib.models.claude_replies import PRICES_AS_OF, PRICES_USD_PER_MTOK, estimated_tokens
+from lib.studies import Claude
 from lib.training.recipes import build_examples
 from lib.training.sft import tokenize
 from lib.workbook import plan
 from lib.workbook.plan import Rates
+from tests.standin import error
 
 RATES = Rates(train_tokens_per_s=100.0, read_tokens_per_s=1000.0, step_seconds=0.01, row_seconds=0.001, steps=4)
 
@@ -53,3 +56,53 @@ def test_more_facts_or_a_larger_adapter_need_more_memory(bench):
     recipes = {name: recipe.model_copy(update={"batch_size": 64}) for name, recipe in bench.study.recipes.items()}
     bench.study = bench.study.model_copy(update={"recipes": recipes})
     assert plan.peak_memory_gib(bench) > small > 1
+
+
+def asking_claude(bench, judge="keyfacts"):
+    models = Claude(answer_model="claude-sonnet-5-5", judge_model="claude-haiku-5-5")
+    bench.study = bench.study.model_copy(update={"claude": models, "judge": judge})
+    return bench
+
+
+def test_claude_answers_every_paraphrase_and_judges_the_base_beside_the_key_facts(bench):
+    asking_claude(bench)
+    paraphrases, trained = bench.corpus.ask("paraphrase"), bench.corpus.ask("trained")
+    dev = bench.corpus.ask("paraphrase", "dev")
+    cost = plan.forecast_claude(bench)
+    assert cost.requests == len(paraphrases) + len(paraphrases) + len(trained) + len(dev)
+    assert not cost.counted
+    bodies = plan._claude_requests(bench)
+    tokens = {model: [estimated_tokens(b) for b in bodies if b["model"] == model] for model in PRICES_USD_PER_MTOK}
+    sonnet, haiku = tokens["claude-sonnet-5-5"], tokens["claude-haiku-5-5"]
+    assert len(sonnet) == len(paraphrases)
+    by_hand = 2.0 * sum(sonnet) + 10.0 * 200 * len(sonnet) + 0.10 * sum(haiku) + 0.50 * 200 * len(haiku)
+    assert cost.usd == pytest.approx(by_hand / 2 / 1e6)
+    assert cost.tokens_in == round(sum(sonnet) + sum(haiku)) and cost.worst_usd > cost.usd
+
+
+def test_a_study_judged_by_claude_pays_for_every_answer_that_has_a_reference(bench):
+    asking_claude(bench, "claude")
+    asked = len(bench.corpus.ask("trained")) + len(bench.corpus.ask("paraphrase"))
+    grid = (1 + 1 + 2) * asked + 2 * len(bench.corpus.ask("paraphrase", "dev"))
+    few = len(bench.corpus.ask("trained", "test", 2)) + len(bench.corpus.ask("paraphrase", "test", 2))
+    screened = len(bench.corpus.screen("general")) + len(bench.corpus.screen("easy"))
+    answers = len(bench.corpus.ask("paraphrase"))
+    assert plan.forecast_claude(bench).requests == answers + grid + few + answers + screened
+
+
+def test_with_a_key_the_api_counts_some_requests_and_answers_none(bench, standin):
+    guess = plan.forecast_claude(asking_claude(bench))
+    assert guess.counted and 0 < standin.count("count_tokens") <= 2 * plan.COUNTED
+    assert {operation for operation, _, _ in standin.seen} == {"count_tokens"}
+    # the stand-in counts four bytes a token, the estimate three
+    assert guess.tokens_in == pytest.approx(0.75 * sum(map(estimated_tokens, plan._claude_requests(bench))), rel=0.05)
+    standin.queued["count_tokens"] = [error(400, "invalid_request_error")]
+    assert not plan.forecast_claude(bench).counted
+
+
+def test_a_plan_says_whether_the_tokens_were_counted_and_what_the_limit_is(bench, capsys):
+    plan.print_claude(bench)
+    assert "not asked" in capsys.readouterr().out
+    plan.print_claude(asking_claude(bench))
+    printed = capsys.readouterr().out
+    assert "an estimate from length" in printed and "the limit is 1" in printed and PRICES_AS_OF in printed
