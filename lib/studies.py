@@ -131,12 +131,25 @@ class Contrast(Schema):
     flat     held if the 90 % interval lies in [-margin, margin], not_held if the 95 % interval excludes it
 
     A verdict must survive Holm's correction over all contrasts of its `family`, or the contrast is undecided.
+    gradient_cosine is the mean cosine of the examples' whole gradients before training; gradient_link, of `a` alone, the
+    rank correlation over facts of that cosine with how much of the loss on its value a fact has lost by halfway.
     """
 
     a: Name
     b: Name | None = None
     probe: str
-    metric: Literal["accuracy", "style", "json_valid", "kept", "loss", "answered", "latency_ms", "prompt_tokens"]
+    metric: Literal[
+        "accuracy",
+        "style",
+        "json_valid",
+        "kept",
+        "loss",
+        "answered",
+        "latency_ms",
+        "prompt_tokens",
+        "gradient_cosine",
+        "gradient_link",
+    ]
     direction: Literal["greater", "less", "differs", "flat"]
     margin: float
     family: Name = "claims"
@@ -155,6 +168,28 @@ class Claim(Schema):
         if bool(self.contrasts) == bool(self.missing):
             raise ValueError("a claim has either contrasts, or `missing` saying what it would take to decide it")
         return self
+
+
+class Gradients(Schema):
+    """What is measured of per-example gradients, and of value and style losses: the first `items` test facts, with the
+    weights of two recipes that differ in their answers alone, after each number of `epochs` (0: before training).
+    """
+
+    raw: Name
+    uniform: Name
+    items: int = Field(ge=4)
+    epochs: tuple[int, ...] = Field(min_length=2)
+
+    @model_validator(mode="after")
+    def _ascending_from_zero(self):
+        if self.epochs[0] != 0 or list(self.epochs) != sorted(set(self.epochs)):
+            raise ValueError(f"epochs must begin with 0 and ascend; got {list(self.epochs)}")
+        return self
+
+    @property
+    def halfway(self) -> int:
+        """The epochs at which it is judged how much a fact has been learned, before all of them are."""
+        return self.epochs[len(self.epochs) // 2]
 
 
 class Claude(Schema):
@@ -198,6 +233,7 @@ class Study(Schema):
     claims: dict[str, Claim]
     decision: Decision
     claude: Claude | None = None
+    gradients: Gradients | None = None
     latency_questions: int = Field(8, ge=1)
 
     @model_validator(mode="after")
@@ -227,13 +263,27 @@ class Study(Schema):
         for location, name in named:
             if name is not None and name not in known:
                 raise Misplaced(location, name, f"condition {name!r} not one of {sorted(known)}")
+        self._measured_recipes()
         return self
+
+    def _measured_recipes(self) -> None:
+        for side in ("raw", "uniform") if self.gradients else ():
+            name = getattr(self.gradients, side)
+            recipe = self.recipes.get(name)
+            if recipe is None or recipe.data != side or recipe.method != "lora" or 0 not in recipe.seeds:
+                message = f"{name!r} is not a recipe with data {side}, method lora and seed 0"
+                raise Misplaced(("gradients", side), name, message)
+            if self.gradients.epochs[-1] != recipe.epochs:
+                message = f"the last point must be the end of {name}, which has {recipe.epochs} epochs"
+                raise Misplaced(("gradients", "epochs"), str(self.gradients.epochs[-1]), message)
 
     @property
     def registration(self) -> str:
-        """The hash of what is registered: claims, conditions, the decision's needs, grids and recipes."""
+        """The hash of what is registered: claims, conditions, the decision's needs, grids, recipes and gradients."""
         fields = self.model_dump(mode="json")
-        return runs.content_hash({key: fields[key] for key in ("claims", "conditions", "decision", "grids", "recipes")})
+        registered = ("claims", "conditions", "decision", "grids", "recipes", "gradients")
+        # A study from before a section existed keeps the hash that it ran under.
+        return runs.content_hash({key: fields[key] for key in registered if fields[key] is not None})
 
 
 def load_study(name: str) -> Study:
