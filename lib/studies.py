@@ -267,6 +267,12 @@ class Study(Schema):
         return self
 
     def _measured_recipes(self) -> None:
+        measured = [self.gradients.raw, self.gradients.uniform] if self.gradients else []
+        for name, claim in self.claims.items():
+            for place, contrast in enumerate(claim.contrasts):
+                if contrast.metric.startswith("gradient") and contrast.a not in measured:
+                    message = f"gradients are measured of {measured}, not of {contrast.a!r}; see section `gradients`"
+                    raise Misplaced(("claims", name, "contrasts", place, "a"), contrast.a, message)
         for side in ("raw", "uniform") if self.gradients else ():
             name = getattr(self.gradients, side)
             recipe = self.recipes.get(name)

@@ -132,13 +132,12 @@ def scores(shown: pd.DataFrame, notebook: str) -> list[dict]:
 def curves(losses: Mapping[tuple[str, int], Sequence[dict]]) -> pd.DataFrame:
     """Losses by (wording, epochs) as one line for each kind of tokens: mean over facts with its interval, nats per token.
 
-    sure: the share of the value's tokens with p > 0.5, on the lines of value tokens.
+    sure: the share of tokens with p > 0.5, mean over facts.
     """
     lines = []
     for (wording, epochs), rows in losses.items():
         facts = pd.DataFrame(rows)
         for tokens in ("value", "style"):
-            result = over_facts(facts[f"{tokens}_loss"])
-            sure = facts.sure.mean() if tokens == "value" else np.nan
+            result, sure = over_facts(facts[f"{tokens}_loss"]), float(facts[f"{tokens}_sure"].mean())
             lines.append({"wording": wording, "tokens": tokens, "epochs": epochs, **result._asdict(), "sure": sure})
     return pd.DataFrame(lines)

@@ -1,6 +1,7 @@
 """How well answers are known, token by token: the value apart from the words around it."""
 
 import json
+import math
 
 import torch
 
@@ -12,8 +13,8 @@ from lib.training.targets import Target, encode, token_losses
 
 
 def measure_losses(adapter: Adapter, targets: list[Target]) -> list[dict]:
-    """For each target, teacher-forced: value_loss and style_loss, the mean -log p of its value's and of its other tokens
-    (nats), and sure, the share of its value's tokens with p > 0.5. Read from the cache when they exist.
+    """For each target, teacher-forced, of its value's and of its other tokens: value_loss and style_loss, the mean -log p
+    in nats, and value_sure and style_sure, the share of tokens with p > 0.5. Read from the cache when they exist.
     """
     import lib.training.curves as this_module
 
@@ -31,10 +32,8 @@ def measure_losses(adapter: Adapter, targets: list[Target]) -> list[dict]:
 def _losses(model, tokenizer, target: Target) -> dict:
     row = encode(tokenizer, target)
     losses = token_losses(model, row).cpu()
-    value, style = losses[row.is_value], losses[~row.is_value]
-    return {
-        "fact": target.example.fact_id,
-        "value_loss": value.mean().item(),
-        "style_loss": style.mean().item(),
-        "sure": (value.exp() < 2).double().mean().item(),  # p > 1/2
-    }
+    found = {"fact": target.example.fact_id}
+    for tokens, chosen in (("value", losses[row.is_value]), ("style", losses[~row.is_value])):
+        found[f"{tokens}_loss"] = chosen.mean().item()
+        found[f"{tokens}_sure"] = (chosen < math.log(2)).double().mean().item()
+    return found
