@@ -141,3 +141,11 @@ def curves(losses: Mapping[tuple[str, int], Sequence[dict]]) -> pd.DataFrame:
             result, sure = over_facts(facts[f"{tokens}_loss"]), float(facts[f"{tokens}_sure"].mean())
             lines.append({"wording": wording, "tokens": tokens, "epochs": epochs, **result._asdict(), "sure": sure})
     return pd.DataFrame(lines)
+
+
+def ledger(measured: Mapping[tuple[str, int], Measured]) -> list[dict]:
+    """What measuring took: one ledger line for each data set and point of training."""
+    return [
+        {"condition": f"{data}, {epochs} epochs", "seed": 0, "probe": "gradients", "seconds": found.seconds}
+        for (data, epochs), found in measured.items()
+    ]
