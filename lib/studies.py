@@ -169,13 +169,26 @@ class Contrast(Schema):
 
     A verdict must survive Holm's correction over all contrasts of its `family`, or the contrast is undecided.
     `right_before` keeps to the replaced rules whose old value each of these conditions gave; too few of them decide nothing.
+    gradient_cosine is the mean cosine of the examples' whole gradients before training; gradient_link, of `a` alone, the
+    rank correlation over facts of that cosine with how much of the loss on its value a fact has lost by halfway.
     """
 
     a: Name
     b: Name | None = None
     probe: str
     metric: Literal[
-        "accuracy", "style", "json_valid", "kept", "loss", "answered", "latency_ms", "prompt_tokens", "found", "stale"
+        "accuracy",
+        "style",
+        "json_valid",
+        "kept",
+        "loss",
+        "answered",
+        "latency_ms",
+        "prompt_tokens",
+        "found",
+        "stale",
+        "gradient_cosine",
+        "gradient_link",
     ]
     direction: Literal["greater", "less", "differs", "flat"]
     margin: float
@@ -202,6 +215,28 @@ class Claim(Schema):
         if bool(self.contrasts) == bool(self.missing):
             raise ValueError("a claim has either contrasts, or `missing` saying what it would take to decide it")
         return self
+
+
+class Gradients(Schema):
+    """What is measured of per-example gradients, and of value and style losses: the first `items` test facts, with the
+    weights of two recipes that differ in their answers alone, after each number of `epochs` (0: before training).
+    """
+
+    raw: Name
+    uniform: Name
+    items: int = Field(ge=4)
+    epochs: tuple[int, ...] = Field(min_length=2)
+
+    @model_validator(mode="after")
+    def _ascending_from_zero(self):
+        if self.epochs[0] != 0 or list(self.epochs) != sorted(set(self.epochs)):
+            raise ValueError(f"epochs must begin with 0 and ascend; got {list(self.epochs)}")
+        return self
+
+    @property
+    def halfway(self) -> int:
+        """The epochs at which it is judged how much a fact has been learned, before all of them are."""
+        return self.epochs[len(self.epochs) // 2]
 
 
 class Claude(Schema):
@@ -254,6 +289,7 @@ class Study(Schema):
     decision: Decision
     claude: Claude | None = None
     judge: Judge = "keyfacts"
+    gradients: Gradients | None = None
     latency_questions: int = Field(8, ge=1)
 
     @model_validator(mode="after")
@@ -303,12 +339,30 @@ class Study(Schema):
                 raise Misplaced(
                     ("hybrid_candidates", i), name, f"a hybrid retrieves; {name!r} has no retrieved context"
                 )
+        self._measured_recipes()
         return self
+
+    def _measured_recipes(self) -> None:
+        measured = [self.gradients.raw, self.gradients.uniform] if self.gradients else []
+        for name, claim in self.claims.items():
+            for place, contrast in enumerate(claim.contrasts):
+                if contrast.metric.startswith("gradient") and contrast.a not in measured:
+                    message = f"gradients are measured of {measured}, not of {contrast.a!r}; see section `gradients`"
+                    raise Misplaced(("claims", name, "contrasts", place, "a"), contrast.a, message)
+        for side in ("raw", "uniform") if self.gradients else ():
+            name = getattr(self.gradients, side)
+            recipe = self.recipes.get(name)
+            if recipe is None or recipe.data != side or recipe.method != "lora" or 0 not in recipe.seeds:
+                message = f"{name!r} is not a recipe with data {side}, method lora and seed 0"
+                raise Misplaced(("gradients", side), name, message)
+            if self.gradients.epochs[-1] != recipe.epochs:
+                message = f"the last point must be the end of {name}, which has {recipe.epochs} epochs"
+                raise Misplaced(("gradients", "epochs"), str(self.gradients.epochs[-1]), message)
 
     @property
     def registration(self) -> str:
-        """The hash of what is registered: claims, conditions with their retrievals, the decision's needs, grids, recipes."""
-        named = {"claims", "conditions", "decision", "grids", "recipes", "retrievals"}
+        """The hash of what is registered: all that decides which numbers are measured and how they are judged."""
+        named = {"claims", "conditions", "decision", "gradients", "grids", "judge", "recipes", "retrievals"}
         return runs.content_hash(self.model_dump(mode="json", include=named))
 
     def retrieval_named(self, name: str | None) -> Retrieval:

@@ -23,7 +23,10 @@ hybrid_candidates: [both]
 
 recipes:
   tuned: {data: raw, rank: 8, alpha: 8, learning_rate: 1.0e-4, epochs: 3, seeds: [0, 1]}
+  even:  {data: uniform, rank: 8, alpha: 8, learning_rate: 1.0e-4, epochs: 3}
   full:  {data: raw, method: full, learning_rate: 2.0e-5, epochs: 20}
+
+gradients: {raw: tuned, uniform: even, items: 8, epochs: [0, 2, 3]}
 
 conditions:
   base:  {weights: base}
@@ -134,8 +137,20 @@ FAULTS = {
     "unknown weights": (
         "{weights: full}",
         "{weights: fool}",
-        ["conditions.full.weights", "'fool' not one of ['base', 'full', 'tuned']", "got 'fool'"],
+        ["conditions.full.weights", "'fool' not one of ['base', 'even', 'full', 'tuned']", "got 'fool'"],
     ),
+    "no measured recipe": (
+        "raw: tuned, uniform: even,",
+        "raw: tuned, uniform: tuned,",
+        ["gradients.uniform", "'tuned' is not a recipe with data uniform, method lora and seed 0"],
+    ),
+    "gradients of an arm without": (
+        "{a: tuned, b: floor, probe: kept, metric: kept",
+        "{a: base, probe: training, metric: gradient_link",
+        ["claims.C1.contrasts.1", "gradients are measured of ['tuned', 'even'], not of 'base'"],
+    ),
+    "a point beyond the end": ("[0, 2, 3]", "[0, 2, 4]", ["gradients.epochs", "end of tuned, which has 3 epochs"]),
+    "points that do not ascend": ("[0, 2, 3]", "[0, 3, 2]", ["gradients", "begin with 0 and ascend", "[0, 3, 2]"]),
     "two ends of a claim": (
         "    missing:",
         "    contrasts: []\n    # missing:",
@@ -299,3 +314,14 @@ def test_an_unknown_judge_or_one_without_its_models_is_named(tmp_path, monkeypat
     monkeypatch.setenv("JUDGE", "gpt")
     with pytest.raises(ValueError, match="environment variable JUDGE: 'gpt' not one of keyfacts, claude"):
         load_study(str(file))
+
+
+def test_what_is_measured_of_gradients_is_registered(tmp_path):
+    measured = load_study(write(tmp_path, STUDY))
+    fewer = load_study(write(tmp_path, STUDY.replace("items: 8", "items: 6")))
+    assert fewer.registration != measured.registration
+    assert measured.gradients.halfway == 2
+    line = next(line for line in STUDY.splitlines(keepends=True) if line.startswith("gradients:"))
+    without = load_study(write(tmp_path, STUDY.replace(line, "")))
+    assert without.gradients is None
+    assert without.registration != measured.registration

@@ -3,6 +3,7 @@
 import math
 from collections import defaultdict
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -11,6 +12,7 @@ import pandas as pd
 from lib.analysis.stats import (
     Difference,
     Estimate,
+    bootstrap_mean,
     detectable_difference,
     difference_interval,
     differences,
@@ -20,6 +22,8 @@ from lib.analysis.stats import (
     interval_p,
     paired_difference,
     per_fact,
+    rank_correlation,
+    rank_correlation_interval,
     share_interval,
 )
 from lib.analysis.tables import pick, primary, right_before
@@ -31,6 +35,8 @@ FEWEST_KNOWN = 60
 FEWEST_RIGHT_BEFORE = 20
 # The chance of any false verdict among the contrasts of a family.
 ALPHA = 0.05
+# Metrics that are told as numbers, not as points of a share.
+PLAIN = ("loss", "gradient_cosine", "gradient_link")
 
 
 class Finding(NamedTuple):
@@ -53,11 +59,15 @@ class Finding(NamedTuple):
 
 
 class Evidence(NamedTuple):
-    """What claims are decided on: judged rows (with `kept` rows), final losses by condition, latencies by condition."""
+    """What claims are decided on: judged rows (with `kept` rows), final losses by condition, latencies by condition.
+
+    gradients: by condition the columns unit, cosine and learned (see `lib.analysis.conflict.columns`).
+    """
 
     table: pd.DataFrame
     losses: Mapping[str, list[float]]
     latencies_ms: Mapping[str, list[float]]
+    gradients: Mapping[str, dict[str, list]] = MappingProxyType({})
 
 
 def decide(contrast: Contrast, *, value: float, low: float, high: float, low90: float, high90: float) -> str:
@@ -82,6 +92,8 @@ def find(contrast: Contrast, evidence: Evidence) -> Finding:
         return _on_losses(contrast, evidence.losses)
     if contrast.metric == "latency_ms":
         return _on_latencies(contrast, evidence.latencies_ms)
+    if contrast.metric in ("gradient_cosine", "gradient_link"):
+        return _on_gradients(contrast, evidence.gradients)
     column = {"accuracy": "correct", "kept": "correct"}.get(contrast.metric, contrast.metric)
     table = primary(evidence.table) if contrast.metric in ("accuracy", "stale") else evidence.table
     if contrast.metric == "kept" and table[table.probe == contrast.probe].empty:
@@ -177,6 +189,22 @@ def _on_latencies(contrast: Contrast, latencies: Mapping[str, list[float]]) -> F
     return Finding(contrast, verdict, result.value, result.low, result.high, result.n, 1, math.nan, p, note, [])
 
 
+def _on_gradients(contrast: Contrast, gradients: Mapping[str, dict[str, list]]) -> Finding:
+    """Cosines are paired by fact; a link is a rank correlation over facts. The intervals resample facts."""
+    a = pd.DataFrame(gradients[contrast.a])
+    if contrast.metric == "gradient_link":
+        values, interval = a[["cosine", "learned"]].to_numpy(), rank_correlation_interval
+        value = rank_correlation(a.cosine, a.learned).value
+    else:
+        # No interval of a share: a cosine counts no successes.
+        values, interval = differences(a, pd.DataFrame(gradients[contrast.b]), "cosine"), bootstrap_mean
+        value = float(values.mean())
+    (low, high), (low90, high90) = interval(values, level=0.95), interval(values, level=0.90)
+    verdict = decide(contrast, value=value, low=low, high=high, low90=low90, high90=high90)
+    p = _p_value(contrast, verdict, values, interval)
+    return Finding(contrast, verdict, value, low, high, len(values), 1, math.nan, p, "", [])
+
+
 def _sample_rows(a: pd.DataFrame, b: pd.DataFrame, column: str) -> list[str]:
     """Up to five rows of `a` where the two sides differ most, else its first ones."""
     gap = (a.groupby("unit")[column].mean() - b.groupby("unit")[column].mean()).abs().sort_values(ascending=False)
@@ -228,12 +256,12 @@ def _corrected(finding: Finding, adjusted: float, family: int) -> Finding:
 def describe(finding: Finding) -> str:
     """One finding in words, for claims.json and the report."""
     contrast = finding.contrast
-    points = contrast.metric not in ("loss", "latency_ms", "prompt_tokens")
+    points = contrast.metric not in ("latency_ms", "prompt_tokens", *PLAIN)
     scale, unit = (
         (100, " points" if contrast.b else " %") if points else (1, {"latency_ms": " ms"}.get(contrast.metric, ""))
     )
     sides = f"{contrast.a} - {contrast.b}" if contrast.b else contrast.a
-    digits = 3 if contrast.metric == "loss" else 1
+    digits = 3 if contrast.metric in PLAIN else 1
     text = f"{contrast.metric} ({contrast.probe}), {sides}: "
     text += "not measured" if math.isnan(finding.value) else f"{scale * finding.value:+.{digits}f}{unit}"
     if not math.isnan(finding.low):
@@ -274,14 +302,5 @@ def score(
     name: str, result: Estimate | None, *, value: float | None = None, n: int = 0, unit: str, notebook: str
 ) -> dict:
     """One scoreboard line, from an estimate or from a plain value without an interval."""
-    if result is None:
-        return {"id": name, "value": value, "low": None, "high": None, "n": n, "unit": unit, "notebook": notebook}
-    return {
-        "id": name,
-        "value": result.value,
-        "low": result.low,
-        "high": result.high,
-        "n": result.n,
-        "unit": unit,
-        "notebook": notebook,
-    }
+    result = result or Estimate(value, None, None, n)
+    return {"id": name, **result._asdict(), "unit": unit, "notebook": notebook}

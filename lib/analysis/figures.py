@@ -155,3 +155,49 @@ def risk_coverage(curve: pd.DataFrame, chosen: pd.Series) -> Axes:
     ax.set(xlabel="questions answered, surest first, %", ylabel="answers wrong, %", xlim=(-2, 102), ylim=(-2, 102))
     ax.grid(alpha=0.25)
     return ax
+
+
+def style_and_facts(table: pd.DataFrame) -> Axes:
+    """Loss of style and of value tokens after the trained and an unseen question, against exposures per fact.
+
+    Columns wording (trained, paraphrase), tokens (value, style), epochs, value, low, high. One line a wording and kind of
+    tokens; the band is the 95 % interval over facts.
+    """
+    figure, ax = plt.subplots(figsize=(8, 3.8), layout="constrained")
+    drawn = {("trained", "style"): (BASE, "--", "s"), ("paraphrase", "style"): (CONTROL, "--", "D")}
+    drawn |= {("trained", "value"): (TUNED, "-", "o"), ("paraphrase", "value"): (RETRIEVED, "-", "^")}
+    ends = {}
+    for (wording, tokens), rows in table.groupby(["wording", "tokens"], sort=False):
+        colour, line, marker = drawn[wording, tokens]
+        rows = rows.sort_values("epochs")
+        ends[wording, tokens] = rows.value.iloc[-1]
+        name = f"{tokens} tokens, {'trained' if wording == 'trained' else 'unseen'} question"
+        ax.plot(rows.epochs, rows.value, color=colour, linestyle=line, marker=marker, label=name)
+        ax.fill_between(rows.epochs, rows.low, rows.high, color=colour, alpha=0.12, linewidth=0)
+    trained, unseen = ends["trained", "value"], ends["paraphrase", "value"]
+    ax.set(title=f"The value's loss ends at {trained:.2f} after the trained question, {unseen:.2f} after an unseen one")
+    ax.set(xlabel="exposures per fact (epochs); band: 95 % interval over facts", ylabel="loss, nats per token")
+    ax.set(ylim=(0, None), xticks=sorted(table.epochs.unique()))
+    ax.legend(frameon=False, fontsize=9)
+    return ax
+
+
+def agreement(table: pd.DataFrame) -> Axes:
+    """Mean cosine of value and of style gradients, one dot with its 95 % interval a data set: columns data, tokens, cosine,
+    low, high. Left of 0 gradients conflict on the whole.
+    """
+    names = list(dict.fromkeys(table.data))
+    figure, ax = plt.subplots(figsize=(8, 0.6 * len(names) + 1.4), layout="constrained")
+    for tokens, colour, marker, shift in (("value", TUNED, "o", 0.14), ("style", BASE, "s", -0.14)):
+        rows = table[table.tokens == tokens].set_index("data").loc[names]
+        places = [len(names) - place + shift for place in range(len(names))]
+        ax.hlines(places, rows.low, rows.high, color=colour, linewidth=2)
+        ax.plot(rows.cosine, places, marker, color=colour, label=f"{tokens} tokens")
+    lowest = table.loc[table.cosine.idxmin()]
+    ax.axvline(0, color="#AAAAAA", linewidth=1)
+    ax.set_yticks(range(len(names), 0, -1), names)
+    ax.set(title=f"Gradients agree least on {lowest.tokens} tokens of {lowest.data}: mean cosine {lowest.cosine:.2f}")
+    ax.set(xlabel="mean cosine of two examples' gradients; line: 95 % interval over facts")
+    ax.grid(axis="x", alpha=0.25)
+    ax.legend(frameon=False, fontsize=9)
+    return ax

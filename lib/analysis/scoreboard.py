@@ -44,15 +44,16 @@ def check_registration(study: Study, summaries: dict[str, dict]) -> None:
 
 
 def gather(table: pd.DataFrame, summaries: dict[str, dict]) -> Evidence:
-    """What the claims are decided on: test rows with the forgetting rows, losses and latencies by condition."""
+    """What the claims are decided on: test rows with the forgetting rows; losses, latencies, gradients by condition."""
     test = table[table.split == "test"]
     screen = table[table.split == "screen"]
-    losses, latencies = {}, {}
+    losses, latencies, gradients = {}, {}, {}
     for summary in summaries.values():
         losses.update(summary["metrics"].get("loss", {}))
         latencies.update(summary["metrics"].get("latency_ms", {}))
+        gradients.update(summary["metrics"].get("gradients", {}))
     forgetting = screened_kept(test[test.probe.isin(UNTRAINED)], screen)
-    return Evidence(pd.concat([test, forgetting], ignore_index=True), losses, latencies)
+    return Evidence(pd.concat([test, forgetting], ignore_index=True), losses, latencies, gradients)
 
 
 def scoreboard(evidence: Evidence, summaries: dict[str, dict], findings: list[Finding]) -> list[dict]:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from scipy.stats import binomtest, norm
+from scipy.stats import binomtest, norm, rankdata
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import confint_proportions_2indep, proportion_confint
 
@@ -143,6 +143,38 @@ def unpaired_difference(a: Sequence[float], b: Sequence[float]) -> Estimate:
     means = [rng.permutation(_resampled_means(tuple(side), RESAMPLES)) for side in (a, b)]
     low, high = np.quantile(means[0] - means[1], [0.025, 0.975])
     return Estimate(value, float(low), float(high), n)
+
+
+def rank_correlation(x: Sequence[float], y: Sequence[float]) -> Estimate:
+    """Spearman's correlation of two columns over the same facts, in [-1, 1], with its bootstrap interval over facts.
+
+    0 when one column is constant: no order is no association. Raises ValueError on fewer than 3 facts.
+    """
+    pairs = np.column_stack([x, y])
+    if len(pairs) < 3:
+        raise ValueError(f"a rank correlation needs at least 3 facts, got {len(pairs)}")
+    return Estimate(float(_spearman(pairs[None])[0]), *rank_correlation_interval(pairs), len(pairs))
+
+
+def rank_correlation_interval(pairs: np.ndarray, level: float = 0.95) -> tuple[float, float]:
+    """The percentile bootstrap interval of Spearman's correlation of `pairs` (facts, 2), facts resampled."""
+    found = _resampled_correlations(tuple(map(tuple, pairs)), RESAMPLES)
+    low, high = np.quantile(found, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
+
+
+@lru_cache(maxsize=16)
+def _resampled_correlations(pairs: tuple[tuple[float, float], ...], resamples: int) -> np.ndarray:
+    array = np.asarray(pairs, dtype=float)
+    return _spearman(array[np.random.default_rng(SEED).integers(0, len(array), (resamples, len(array)))])
+
+
+def _spearman(samples: np.ndarray) -> np.ndarray:
+    """Pearson's correlation of midranks, for samples of shape (samples, facts, 2)."""
+    ranks = rankdata(samples, axis=1)
+    ranks -= ranks.mean(axis=1, keepdims=True)
+    norm_product = np.sqrt((ranks**2).sum(axis=1).prod(axis=1))
+    return np.divide(ranks.prod(axis=2).sum(axis=1), norm_product, out=np.zeros(len(ranks)), where=norm_product > 0)
 
 
 def interval_p(values: Sequence[float], threshold: float, interval: Callable[..., tuple[float, float]]) -> float:

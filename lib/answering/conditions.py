@@ -17,6 +17,7 @@ from lib.models.prompts import INSTRUCTIONS, RENDERERS, Prompt, target_answer, u
 from lib.models.registry import LanguageModel
 from lib.retrieval.citations import aligned_passage
 from lib.studies import Block, Condition, Study
+from lib.training.gradients import Adapter
 from lib.training.recipes import build_examples
 from lib.training.sft import Trained, load_trained, train
 
@@ -211,9 +212,13 @@ class Bench:
         load = partial(load_trained, source, trained)
         return registry.with_weights(base, trained.key, load, self.study.generation.precision)
 
-    def train(self, name: str, seed: int) -> Trained:
-        """The trained weights of a recipe and seed, with their learning curve and ledger."""
-        recipe = self.study.recipes[name]
+    def train(self, name: str, seed: int, epochs: int | None = None) -> Trained:
+        """The trained weights of a recipe and seed, with their learning curve and ledger.
+
+        `epochs`: as they were after so many of the recipe's epochs; ask for those in ascending order, and before the whole.
+        """
+        whole = self.study.recipes[name]
+        recipe = whole.model_copy(update={"epochs": epochs or whole.epochs})
         examples = build_examples(self.corpus, recipe, self.language_model("base", 0).tokenizer, self.shelf.passages)
         family = [
             other.epochs
@@ -231,9 +236,15 @@ class Bench:
             longest=recipe.epochs == max(family),
         )
         line = {"condition": name, "seed": seed, "probe": "training", **trained.ledger}
-        if line not in self.ledger:
+        # The whole run's line counts the part too.
+        if recipe == whole and line not in self.ledger:
             self.ledger.append(line)
         return trained
+
+    def adapter(self, name: str, epochs: int) -> Adapter:
+        """A recipe's adapter, seed 0, after so many epochs of training; 0: as training finds it."""
+        trained = self.train(name, 0, epochs) if epochs else None
+        return Adapter(self.study.models["base"], self.study.generation.precision, self.study.recipes[name], trained)
 
     def _record(self, name: str, seed: int, probe: str, completions: list) -> None:
         self.ledger.append(

@@ -22,12 +22,20 @@ def agrees(wanted: Value, found: Value, *, relaxed: bool) -> bool:
     return wanted.value_type == found.value_type and number == found_number and compatible
 
 
+def locate(text: str, fact: Fact) -> tuple[int, int] | None:
+    """Where the text first states the fact's value or an accepted form of it, text[start:end]; None where it does not.
+
+    A typed value is found as it is written, unit and currency included; a yes or no by its polarity.
+    """
+    found = []
+    if fact.value_type != "entity":
+        wanted = parse_value(fact.value, fact.value_type)
+        found = [m for m in find_values(text, fact.value_type) if agrees(wanted, m.value, relaxed=False)]
+    found = found or find_entity(text, [fact.value, *fact.accept])
+    return (found[0].start, found[0].end) if found else None
+
+
 @lru_cache(maxsize=100_000)  # a process that loads a corpus again, as the tests do, asks the same again
 def states(text: str, fact: Fact) -> bool:
-    """Whether the text states the fact's value, or an accepted form of it; a yes or no counts by its polarity."""
-    if find_entity(text, [fact.value, *fact.accept]):
-        return True
-    if fact.value_type == "entity":
-        return False
-    wanted = parse_value(fact.value, fact.value_type)
-    return any(agrees(wanted, mention.value, relaxed=False) for mention in find_values(text, fact.value_type))
+    """Whether the text states the fact's value, or an accepted form of it (see `locate`)."""
+    return locate(text, fact) is not None

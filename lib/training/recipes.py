@@ -35,7 +35,7 @@ def build_examples(
     """
     if recipe.data in ("raw", "uniform"):
         return [
-            _example(tokenizer, "neutral", item.question, (), target_answer(item, recipe.data), item.fact_ids[0])
+            render_example(tokenizer, "neutral", item.question, (), target_answer(item, recipe.data), item.fact_ids[0])
             for item in corpus.items("test", recipe.facts)
         ]
     if recipe.data in ("before", "after"):
@@ -63,10 +63,20 @@ def _reading_examples(corpus, recipe, tokenizer, context) -> list[Example]:
         completion, passages = target_answer(items[question.fact_ids[0]], recipe.data), gold[place]
         if recipe.data == "raft" and place % WITHOUT_GOLD == WITHOUT_GOLD - 1:
             completion, passages = ABSTENTION, distractors[place]
-        examples.append(_example(tokenizer, instruction, question.text, passages, completion, question.fact_ids[0]))
+        examples.append(
+            render_example(tokenizer, instruction, question.text, passages, completion, question.fact_ids[0])
+        )
     return examples
 
 
-def _example(tokenizer, instruction, question, passages, completion, fact_id) -> Example:
+def render_example(
+    tokenizer: PreTrainedTokenizerBase,
+    instruction: str,
+    question: str,
+    passages: Sequence[Passage],
+    completion: str,
+    fact_id: str,
+) -> Example:
+    """One training example; `instruction` is a key of `INSTRUCTIONS`."""
     prompt = Prompt(INSTRUCTIONS[instruction], question, tuple(passages))
     return Example(render_chat(tokenizer, prompt), completion, fact_id)

@@ -21,6 +21,7 @@ from lib.models.generate import Layout, generate, plan_batches
 from lib.studies import Block, Recipe, load_study
 from lib.training.recipes import build_examples
 from lib.training.sft import tokenize, train
+from lib.training.targets import gradient_targets
 
 # Around the computing: starting a kernel, importing and writing; loading and merging one set of tuned weights.
 SECONDS_PER_NOTEBOOK, SECONDS_PER_WEIGHTS = 15, 5
@@ -97,7 +98,23 @@ def forecast(bench: Bench, rates: Rates) -> dict[str, Cost]:
                 jobs += [job for job in _jobs(bench, block, name) if job not in answered]
         answered.update(jobs)
         costs[notebook] = _cost(bench, rates, train_tokens, jobs)
+    if bench.study.gradients:
+        costs["gradients (02, 04)"] = _measuring(bench, rates)
     return costs
+
+
+def _measuring(bench: Bench, rates: Rates) -> Cost:
+    """Gradients of two data sets at every point and of their controls at the first.
+
+    Two forward and three backward passes an example, in tokens of training about two and a half times.
+    """
+    settings = bench.study.gradients
+    tokenizer, tokens = bench.language_model("base", 0).tokenizer, 0
+    targets = gradient_targets(bench.corpus, tokenizer, settings.items)
+    for data, chosen in targets.items():
+        points = len(settings.epochs) if data in ("raw", "uniform") else 1
+        tokens += points * sum(len(tokenize(tokenizer, target.example)["input_ids"]) for target in chosen)
+    return Cost(0, 0, tokens, 2.5 * tokens / rates.train_tokens_per_s)
 
 
 def _new_training(bench: Bench, weights: str, trained: dict) -> int:

@@ -49,9 +49,9 @@ def rows(condition, results, *, seed=0, facts=None, **changes) -> list[dict]:
     ]
 
 
-def evidence(*parts, losses=None, latencies=None) -> Evidence:
+def evidence(*parts, losses=None, latencies=None, gradients=None) -> Evidence:
     table = frame([one for part in parts for one in part]) if parts else pd.DataFrame()
-    return Evidence(table, losses or {}, latencies or {})
+    return Evidence(table, losses or {}, latencies or {}, gradients or {})
 
 
 # direction, margin, 95 % interval, 90 % interval, verdict
@@ -270,6 +270,62 @@ def test_latencies_are_paired_by_question():
 def test_latencies_of_other_questions_raise():
     with pytest.raises(ValueError, match="same length"):
         find(contrast(metric="latency_ms"), evidence(latencies={"tuned": [1.0], "base": [1.0, 2.0]}))
+
+
+def measured(cosine, learned=None, facts=None) -> dict[str, list]:
+    facts = facts or [f"f{place:03}" for place in range(len(cosine))]
+    return {"unit": facts, "cosine": list(cosine), "learned": list(learned if learned is not None else cosine)}
+
+
+COSINES = np.random.default_rng(0).normal(0.3, 0.1, 24)
+ROUGH = np.random.default_rng(1).normal(0, 0.02, 24)
+
+
+@pytest.mark.parametrize(
+    ("raw", "uniform", "verdict"),
+    [
+        (COSINES, COSINES + 0.1 + ROUGH, "held"),
+        (COSINES + 0.1 + ROUGH, COSINES, "not_held"),
+        (COSINES, COSINES + ROUGH, "undecided"),
+        (COSINES, COSINES, "not_held"),  # no difference at all is not less
+    ],
+)
+def test_cosines_are_paired_by_fact(raw, uniform, verdict):
+    less = contrast("less", metric="gradient_cosine", probe="training")
+    turned = measured(uniform[::-1], facts=measured(uniform)["unit"][::-1])
+    found = find(less, evidence(gradients={"tuned": measured(raw), "base": turned}))
+    assert found.verdict == verdict
+    assert found.value == pytest.approx((raw - uniform).mean())
+    # A cosine of a few hundredths is told from 0: its interval is not that of a share of 24 facts.
+    assert found.high - found.low < 0.03
+    assert found.n == 24
+
+
+def test_cosines_of_other_facts_raise():
+    less = contrast("less", metric="gradient_cosine", probe="training")
+    seen = evidence(gradients={"tuned": measured(COSINES), "base": measured(COSINES[1:])})
+    with pytest.raises(ValueError, match="different facts"):
+        find(less, seen)
+
+
+@pytest.mark.parametrize(
+    ("learned", "verdict"),
+    [(COSINES**3, "held"), (-COSINES, "not_held"), (np.random.default_rng(5).normal(size=24), "undecided")],
+)
+def test_a_link_is_a_rank_correlation_of_one_arm(learned, verdict):
+    link = contrast("greater", metric="gradient_link", probe="training", b=None)
+    found = find(link, evidence(gradients={"tuned": measured(COSINES, learned)}))
+    assert found.verdict == verdict
+    assert -1 <= found.low <= found.value <= found.high <= 1
+    assert (found.p < 0.05) == (verdict != "undecided")
+
+
+def test_cosines_and_links_are_numbers_not_points():
+    link = contrast("greater", metric="gradient_link", probe="training", b=None)
+    text = describe(find(link, evidence(gradients={"tuned": measured(COSINES)})))
+    assert text.startswith("gradient_link (training), tuned: +1.000 (95 % interval +1.000 to +1.000, n = 24")
+    assert "points" not in text
+    assert "%" not in text.split("(95 % interval")[0]
 
 
 def test_prompt_tokens_are_tokens_not_points():

@@ -21,6 +21,34 @@ TABLE = pd.DataFrame(
         "facts": [40, 40, 40],
     }
 )
+ANGLES = pd.DataFrame(
+    {
+        "data": ["raw", "raw", "uniform", "uniform"],
+        "tokens": ["value", "style"] * 2,
+        "cosine": [0.1, 0.2, 0.3, 0.7],
+        "low": [0.05, 0.1, 0.2, 0.6],
+        "high": [0.15, 0.3, 0.4, 0.8],
+    }
+)
+CURVES = pd.DataFrame(
+    [
+        {
+            "wording": wording,
+            "tokens": tokens,
+            "epochs": epochs,
+            "value": value,
+            "low": value - 0.1,
+            "high": value + 0.1,
+        }
+        for wording, tokens, ends in (
+            ("trained", "value", (4, 0.25)),
+            ("trained", "style", (3, 0.5)),
+            ("paraphrase", "value", (4, 2.5)),
+            ("paraphrase", "style", (3, 0.75)),
+        )
+        for epochs, value in zip((20, 0), ends[::-1], strict=True)
+    ]
+)
 LOG = [{"step": step, "loss": 4 - step / 10} for step in range(1, 21)]
 
 
@@ -51,6 +79,8 @@ def made():
         "loss": figures.loss_curves({"lora": LOG}, steps_per_epoch={"lora": 5}),
         "recall": figures.recall_curve(CURVE),
         "risk": figures.risk_coverage(RISK, RISK.iloc[1]),
+        "curves": figures.style_and_facts(CURVES),
+        "agreement": figures.agreement(ANGLES),
         "counts": figures.stacked_counts(pd.Series({"both": 5, "only a": 3, "only b": 8, "neither": 24})),
     }
 
@@ -187,3 +217,19 @@ def test_without_replaced_rules_the_figure_says_so():
     ax = figures.stacked_outcomes(OUTCOMES[:0])
     ax.figure.canvas.draw()
     assert title(ax) == "No replaced rule was asked about"
+
+
+def test_the_curves_run_forward_in_epochs_and_the_title_tells_both_ends():
+    ax = made()["curves"]
+    assert title(ax) == "The value's loss ends at 0.25 after the trained question, 2.50 after an unseen one"
+    assert all(list(line.get_xdata()) == [0, 20] for line in ax.lines)
+    assert len({(line.get_linestyle(), line.get_marker()) for line in ax.lines}) == 4
+    assert [list(line.get_ydata()) for line in ax.lines][0] == [4, 0.25]
+
+
+def test_agreement_names_the_least_and_draws_the_intervals_of_its_table():
+    ax = made()["agreement"]
+    assert title(ax) == "Gradients agree least on value tokens of raw: mean cosine 0.10"
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["raw", "uniform"]
+    drawn = [[float(x) for x, _ in segment] for part in ax.collections for segment in part.get_segments()]
+    assert drawn == [[0.05, 0.15], [0.2, 0.4], [0.1, 0.3], [0.6, 0.8]]

@@ -266,3 +266,11 @@ def test_what_is_written_is_read_back(study):
     folder = scoreboard.write_scoreboard("made_up", lines, decided)
     assert json.loads((folder / "scoreboard.json").read_text()) == lines
     assert json.loads((folder / "claims.json").read_text()) == decided
+
+
+def test_gradients_reach_the_evidence_from_the_summary_that_measured_them(study):
+    columns = {"unit": FACTS, "cosine": [0.1] * 5, "learned": [0.5] * 5}
+    save("03_three", rows("base", ["a"]), gradients={"lora_raw": columns})
+    names = [*study, "03_three"]
+    table, summaries = scoreboard.load_records("made_up", names), scoreboard.load_summaries("made_up", names)
+    assert scoreboard.gather(table, summaries).gradients == {"lora_raw": columns}

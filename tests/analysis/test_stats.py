@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import binom, norm
+from scipy.stats import binom, norm, spearmanr
 
 from lib.analysis import stats
 
@@ -292,3 +292,38 @@ def test_holm_by_hand():
     assert stats.holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
     assert stats.holm([0.9]) == [0.9]
     assert stats.holm([]) == []
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_rank_correlation_is_spearman_s_ties_included(seed):
+    x, y = np.random.default_rng(seed).integers(0, 6, (2, 15)).astype(float)
+    found = stats.rank_correlation(x, y)
+    assert found.value == pytest.approx(spearmanr(x, y).statistic)
+    assert -1 <= found.low <= found.high <= 1
+    assert found.n == 15
+
+
+def test_a_rank_correlation_keeps_to_order_alone_and_turns_with_it():
+    x = np.random.default_rng(0).normal(size=20)
+    y = x + np.random.default_rng(1).normal(size=20)
+    found = stats.rank_correlation(x, y)
+    assert stats.rank_correlation(np.exp(3 * x), y) == pytest.approx(found)
+    assert stats.rank_correlation(y, x).value == pytest.approx(found.value)
+    turned = stats.rank_correlation(x, -y)
+    assert (turned.value, turned.low, turned.high) == pytest.approx((-found.value, -found.high, -found.low), abs=1e-9)
+
+
+def test_a_column_without_order_has_no_rank_correlation():
+    found = stats.rank_correlation([1, 1, 1, 1], [1, 2, 3, 4])
+    assert (found.value, found.low, found.high) == (0, 0, 0)
+    with pytest.raises(ValueError, match="at least 3 facts, got 2"):
+        stats.rank_correlation([1, 2], [1, 2])
+
+
+def test_the_interval_of_a_rank_correlation_holds_the_truth_about_as_often_as_it_says(monkeypatch):
+    monkeypatch.setattr(stats, "RESAMPLES", 400)
+    rng, held = np.random.default_rng(0), 0
+    for _ in range(100):
+        found = stats.rank_correlation(*rng.normal(size=(2, 24)))
+        held += found.low <= 0 <= found.high
+    assert held >= 88

@@ -323,6 +323,26 @@ def test_a_recipe_that_another_one_goes_on_from_keeps_its_optimiser_state(bench,
     assert said == {"short seed 0": False, "long seed 0": True, "other seed 0": True}
 
 
+def test_the_weights_after_part_of_a_recipe_are_on_the_way_to_the_whole_and_cost_nothing_more(bench):
+    recipe = bench.study.recipes["lora"].model_copy(update={"epochs": 4})
+    study = bench.study.model_copy(update={"recipes": {"lora": recipe}})
+    bench = Bench(study, bench.corpus)
+    part, whole = bench.train("lora", 0, 2), bench.train("lora", 0)
+    assert len(part.log) == len(whole.log) // 2
+    assert list(part.log) == list(whole.log)[: len(part.log)]
+    assert part.folder.parent == whole.folder.parent
+    assert [line["tokens"] for line in bench.ledger] == [whole.ledger["tokens"]]
+    assert not (whole.folder.parent / "checkpoints").exists()
+
+
+def test_an_adapter_is_untrained_at_the_start_and_trained_after(bench):
+    recipe = bench.study.recipes["lora"]
+    assert bench.adapter("lora", 0).trained is None
+    assert not bench.ledger
+    assert bench.adapter("lora", recipe.epochs).trained == bench.train("lora", 0)
+    assert bench.adapter("lora", 0).key != bench.adapter("lora", recipe.epochs).key
+
+
 def test_latency_is_measured_once_for_every_question_without_the_cache(bench, layouts, monkeypatch):
     asked_alone, original = [], conditions.answer_alone
     monkeypatch.setattr(
