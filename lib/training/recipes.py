@@ -40,7 +40,7 @@ def build_examples(
         ]
     if recipe.data in ("before", "after"):
         return [
-            _example(
+            as_example(
                 tokenizer,
                 "neutral",
                 rule.faq_question,
