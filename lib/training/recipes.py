@@ -40,7 +40,7 @@ def build_examples(
         ]
     if recipe.data in ("before", "after"):
         return [
-            as_example(
+            render_example(
                 tokenizer,
                 "neutral",
                 rule.faq_question,
