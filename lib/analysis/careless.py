@@ -64,4 +64,5 @@ def _t_test(a: pd.Series, b: pd.Series) -> float:
 
 
 def _normal_p(value: float, error: float) -> float:
-    return float(2 * norm.sf(abs(value) / error)) if error > 0 else float(value == 0)
+    # Where all facts differ alike the error is 0, up to rounding, which may even leave a negative variance.
+    return float(2 * norm.sf(abs(value) / error)) if error > 1e-9 else float(abs(value) < 1e-9)

@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from scipy.stats import norm
+from scipy.stats import norm, t
+from statsmodels.stats.weightstats import ttost_paired
 
 from lib.analysis import pvalues
 
@@ -36,3 +37,16 @@ def test_holm_by_hand():
     assert pvalues.holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
     assert pvalues.holm([0.9]) == [0.9]
     assert pvalues.holm([]) == []
+
+
+def t_interval(values, level):
+    half = t.ppf((1 + level) / 2, len(values) - 1) * np.std(values, ddof=1) / np.sqrt(len(values))
+    return np.mean(values) - half, np.mean(values) + half
+
+
+@pytest.mark.parametrize("margin", [0.1, 0.2, 0.4])
+def test_equivalence_from_a_t_interval_is_statsmodels_two_one_sided_tests(margin):
+    rng = np.random.default_rng(3)
+    a, b = rng.integers(0, 4, (2, 90)) / 3
+    theirs = ttost_paired(a, b, -margin, margin)[0]
+    assert pvalues.equivalence_p(a - b, margin, t_interval) == pytest.approx(np.clip(theirs, 1e-5, 0.5), rel=2e-3)
