@@ -15,7 +15,6 @@ import numpy as np
 from scipy import fft
 from scipy.stats import norm
 
-from lib.analysis.pvalues import holm
 from lib.analysis.stats import agresti_min, effective_n, mcnemar_p, newcombe, score_interval
 from lib.judging.calibration import Agreement, corrected_interval
 
@@ -58,13 +57,13 @@ SHAPES = [
 RUNS_DIFFER = [Shape(280, seeds, (0.25, 0.25), run_sd=0.03) for seeds in ((1, 1), (3, 3))]
 
 
-def simulate(studies: int = 4_000, seed: int = SEED) -> dict:
+def simulate(studies: int = 10_000, seed: int = SEED) -> dict:
     """Every procedure on `studies` made-up studies of every shape: {studies, seed, rows}, rates rounded to 4 digits.
 
     A row has a procedure, a shape, and the rate that was measured: coverage of the truth, size (rejections where nothing
     differs, or of the margin where the effect lies on it) or power at an effect of 0.1 (equivalence: at none). `meets`
     says on target, conservative, or misses; power has none. `role`: used, replaced (a method we gave up, for
-    comparison), or limit (what is not claimed). The standard error of a rate of 5 % over 4,000 studies is 0.3 %.
+    comparison), or limit (what is not claimed). The standard error of a rate of 5 % over 10,000 studies is 0.2 %.
     """
     rng = np.random.default_rng(seed)
     rows = []
@@ -140,7 +139,7 @@ def _holm_rates(facts: int, seeds: int, studies: int, rng: np.random.Generator) 
     shape = Shape(facts, (seeds,) * len(accuracies), tuple(accuracies))
     base, *others = draw(shape, studies, rng)
     p_values = np.stack([interval_p_values(other - base, seeds) for other in others], axis=1)
-    adjusted = np.array([holm(family) for family in p_values])
+    adjusted = holm_adjusted(p_values)
     fields = {"facts": facts, "seeds": (seeds, seeds), "accuracy": (0.25, 0.35), "run_sd": 0.0}
     for name, values, role in (("holm of 20", adjusted, "used"), ("no correction of 20", p_values, "replaced")):
         shown = values <= 0.05
@@ -161,6 +160,15 @@ def share_intervals(shares: np.ndarray, level: float = 0.95) -> tuple[np.ndarray
     """`stats.share_interval` of every row of (studies, facts)."""
     size = effective_n(shares.sum(axis=1), (shares**2).sum(axis=1), shares.shape[1])
     return score_interval(shares.mean(axis=1), size, level)
+
+
+def holm_adjusted(p_values: np.ndarray) -> np.ndarray:
+    """`pvalues.holm` of every row of (studies, family)."""
+    order = p_values.argsort(axis=1)
+    steps = np.take_along_axis(p_values, order, axis=1) * np.arange(p_values.shape[1], 0, -1)
+    adjusted = np.empty_like(p_values)
+    np.put_along_axis(adjusted, order, np.minimum(np.maximum.accumulate(steps, axis=1), 1), axis=1)
+    return adjusted
 
 
 class Sums(NamedTuple):
@@ -201,13 +209,25 @@ def resampled_sums(whole: np.ndarray) -> Sums:
     facts, lowest = whole.shape[1], int(whole.min())
     width = int(whole.max()) - lowest
     shares = np.stack([(whole == lowest + value).mean(axis=1) for value in range(width + 1)], axis=1)
+    # Studies with the same counts have the same resamples.
+    kinds, place = np.unique(shares, axis=0, return_inverse=True)
     sums = facts * width + 1
     length = fft.next_fast_len(sums, real=True)
     parts = [
-        fft.irfft(fft.rfft(part, length) ** facts, length)[:, :sums].cumsum(axis=1)
-        for part in np.array_split(shares, -(-len(shares) // 500))
+        fft.irfft(_power(fft.rfft(part, length), facts), length)[:, :sums].cumsum(axis=1)
+        for part in np.array_split(kinds, -(-len(kinds) // 100))
     ]
-    return Sums(np.concatenate(parts), facts * lowest)
+    return Sums(np.concatenate(parts)[place.ravel()], facts * lowest)
+
+
+def _power(base: np.ndarray, exponent: int) -> np.ndarray:
+    """base ** exponent by squaring, some ten times faster than numpy's for complex numbers."""
+    result = np.ones_like(base)
+    while exponent:
+        if exponent % 2:
+            result = result * base
+        base, exponent = base * base, exponent // 2
+    return result
 
 
 def _counted_intervals(values: np.ndarray, level: float) -> tuple[np.ndarray, np.ndarray]:

@@ -169,9 +169,7 @@ def corrected_interval(share, n, judge: Agreement, level: float = 0.95):
     total, n_a, n_b = n + z**2, judge.right_facts + 2, judge.wrong_facts + 2
     p, a = (share * n + z**2 / 2) / total, (judge.sensitivity * judge.right_facts + 1) / n_a
     b = (judge.specificity * judge.wrong_facts + 1) / n_b
-    skill = a + b - 1
-    if not skill > 0:
-        return np.nan * share, np.nan * share
+    skill = np.where(a + b > 1, a + b - 1, np.nan)
     r, spread_a, spread_b = (p + b - 1) / skill, a * (1 - a) / n_a, b * (1 - b) / n_b
     centre = r + 2 * z**2 * (r * spread_a - (1 - r) * spread_b)
     half = z / skill * np.sqrt(p * (1 - p) / total + r**2 * spread_a + (1 - r) ** 2 * spread_b)

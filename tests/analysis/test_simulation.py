@@ -42,6 +42,12 @@ def test_the_simulated_share_and_p_value_are_ours(seeds):
         assert ours == pytest.approx(p, rel=0.15, abs=2e-3)
 
 
+def test_the_simulated_correction_is_ours():
+    p_values = np.random.default_rng(3).random((5, 20)) ** 4
+    for family, adjusted in zip(p_values, simulation.holm_adjusted(p_values), strict=True):
+        assert pvalues.holm(list(family)) == pytest.approx(adjusted)
+
+
 def test_resampled_sums_are_all_resamples_enumerated():
     sums = simulation.resampled_sums(np.array([[-1, 0, 1], [1, 1, 1]]))
     # 27 resamples of -1, 0, 1: 1, 3, 6, 7, 6, 3, 1 of them sum to -3 .. 3; of 1, 1, 1 every one to 3
