@@ -12,7 +12,7 @@ export HF_HUB_DISABLE_TELEMETRY = 1
 export DO_NOT_TRACK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test lint check-data plan quick reproduce report publish compare lab bench clean
+.PHONY: help setup test lint check-data plan quick reproduce report publish compare simulate lab bench clean
 
 help:  ## show this help
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1|\2/' | awk -F'|' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -54,6 +54,9 @@ publish: setup  ## copy the study's results into results/, notebooks/ and README
 
 compare: setup  ## two finished studies in one page: make compare A=itr B=quick
 	$(BIN)/python -m lib.workbook.compare $(A) $(B)
+
+simulate: setup  ## measure our own intervals and tests on made-up studies (results/simulation.json)
+	$(BIN)/python -m lib.workbook.simulate
 
 lab: setup  ## open the notebooks in JupyterLab
 	$(BIN)/jupyter lab notebooks

@@ -3,23 +3,23 @@
 import math
 from collections import defaultdict
 from collections.abc import Callable, Mapping
+from itertools import product
 from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
+from lib.analysis.failures import bounded_difference, bounded_estimate, readings
+from lib.analysis.planning import detectable
+from lib.analysis.pvalues import equivalence_p, holm, interval_p
 from lib.analysis.stats import (
     Difference,
     Estimate,
     bootstrap_mean,
-    detectable_difference,
     difference_interval,
     differences,
-    equivalence_p,
-    estimate,
-    holm,
-    interval_p,
+    mcnemar_by_seed,
     paired_difference,
     per_fact,
     rank_correlation,
@@ -42,7 +42,8 @@ PLAIN = ("loss", "gradient_cosine", "gradient_link")
 class Finding(NamedTuple):
     """One contrast decided: its effect with interval, how many facts, and why the verdict is what it is.
 
-    p belongs to the verdict: two-sided against the margin, or of equivalence; NaN where no interval is.
+    p belongs to the verdict: two-sided against the margin, or of equivalence; NaN where no interval is. detectable is
+    planned (`lib.analysis.planning`), never from the rows that decide.
     """
 
     contrast: Contrast
@@ -59,15 +60,17 @@ class Finding(NamedTuple):
 
 
 class Evidence(NamedTuple):
-    """What claims are decided on: judged rows (with `kept` rows), final losses by condition, latencies by condition.
+    """What claims are decided on: judged test rows (with `kept` rows), final losses and latencies by condition.
 
-    gradients: by condition the columns unit, cosine and learned (see `lib.analysis.conflict.columns`).
+    gradients: by condition the columns unit, cosine and learned (see `lib.analysis.conflict.columns`). dev holds the rows on
+    which choices were made, for planning alone; `hybrid` there is the candidate that was chosen.
     """
 
     table: pd.DataFrame
     losses: Mapping[str, list[float]]
     latencies_ms: Mapping[str, list[float]]
     gradients: Mapping[str, dict[str, list]] = MappingProxyType({})
+    dev: pd.DataFrame | None = None
 
 
 def decide(contrast: Contrast, *, value: float, low: float, high: float, low90: float, high90: float) -> str:
@@ -113,16 +116,12 @@ def find(contrast: Contrast, evidence: Evidence) -> Finding:
         # Arms trained on a subset are compared on that subset, on both sides alike.
         shared = set(a.unit) & set(b.unit)
         a, b = a[a.unit.isin(shared)], b[b.unit.isin(shared)]
-    result = paired_difference(a, b, column)
+    result = bounded_difference(a, b, column)
     verdict = decide(
         contrast, value=result.value, low=result.low, high=result.high, low90=result.low90, high90=result.high90
     )
-    discordance = (result.a_only + result.b_only) / result.n
-    note = (
-        f"exact McNemar p = {result.p:.3g} ({result.a_only} against {result.b_only} facts)"
-        if column == "correct"
-        else ""
-    )
+    note = _mcnemar_note(a, b, result) if column == "correct" else ""
+    pairs = product(readings(a, column), readings(b, column))
     if contrast.metric == "kept" and result.n < FEWEST_KNOWN:
         verdict, note = "undecided", f"the base model knew only {result.n} items; {FEWEST_KNOWN} are needed"
     return Finding(
@@ -133,8 +132,8 @@ def find(contrast: Contrast, evidence: Evidence) -> Finding:
         result.high,
         result.n,
         a.seed.nunique(),
-        math.nan if column == "prompt_tokens" else detectable_difference(result.n, max(discordance, 1 / result.n)),
-        _p_value(contrast, verdict, differences(a, b, column), difference_interval),
+        math.nan if column == "prompt_tokens" else detectable(contrast, evidence.dev, column, result.n),
+        max(_p_value(contrast, verdict, differences(*pair, column), difference_interval) for pair in pairs),
         note,
         _sample_rows(a, b, column),
     )
@@ -144,12 +143,28 @@ def _unmeasured(contrast: Contrast, n: int, note: str) -> Finding:
     return Finding(contrast, "undecided", math.nan, math.nan, math.nan, n, 0, math.nan, math.nan, note, [])
 
 
+def _mcnemar_note(a: pd.DataFrame, b: pd.DataFrame, result: Difference) -> str:
+    """The exact test of each seed in words; where judgements failed, only the least telling reading of the first."""
+    failed = sum((side.verdict == "JUDGE_FAILED").sum() for side in (a, b))
+    if failed:
+        told = f"{failed} failed judgements, read both ways; exact McNemar p <= "
+        return f"{told}{result.p:.3g} ({result.a_only} against {result.b_only} facts, first seed)"
+    by_seed = mcnemar_by_seed(a, b)
+    told = [f"{p:.3g} ({a_only} against {b_only} facts)" for a_only, b_only, p in by_seed.values()]
+    if len(told) == 1:
+        return f"exact McNemar p = {told[0]}"
+    return "exact McNemar by seed, p = " + ", ".join(
+        f"{seed}: {text}" for seed, text in zip(by_seed, told, strict=True)
+    )
+
+
 def _alone(contrast: Contrast, rows: pd.DataFrame, column: str) -> Finding:
-    result = estimate(rows, column)
+    result = bounded_estimate(rows, column)
     verdict = decide(
         contrast, value=result.value, low=result.low, high=result.high, low90=result.low, high90=result.high
     )
-    p = _p_value(contrast, verdict, per_fact(rows, column).to_numpy(), share_interval)
+    means = [per_fact(reading, column).to_numpy() for reading in readings(rows, column)]
+    p = max(_p_value(contrast, verdict, values, share_interval) for values in means)
     ids = [_row_id(row) for row in rows.head(5).itertuples()]
     return Finding(
         contrast, verdict, result.value, result.low, result.high, result.n, rows.seed.nunique(), math.nan, p, "", ids

@@ -2,7 +2,8 @@
 
 import pandas as pd
 
-from lib.analysis.stats import paired_difference, per_fact, unpaired_difference
+from lib.analysis.failures import bounded_difference, bounded_estimate
+from lib.analysis.stats import per_fact, unpaired_difference
 from lib.analysis.tables import primary
 
 HEADER = ["probe", "condition", "first study", "second study", "first - second (95 % interval)", "compared"]
@@ -23,7 +24,7 @@ def compare(first: pd.DataFrame, second: pd.DataFrame) -> list[list[str]]:
         shared = set(a.question_id) & set(b.question_id)
         if shared:
             a, b = a[a.question_id.isin(shared)], b[b.question_id.isin(shared)]
-            difference, how = paired_difference(a, b), f"paired on {a.unit.nunique()} facts"
+            difference, how = bounded_difference(a, b), f"paired on {a.unit.nunique()} facts"
         else:
             difference = unpaired_difference(per_fact(a), per_fact(b))
             how = f"unpaired, {a.unit.nunique()} and {b.unit.nunique()} facts"
@@ -33,4 +34,4 @@ def compare(first: pd.DataFrame, second: pd.DataFrame) -> list[list[str]]:
 
 
 def _share(rows: pd.DataFrame) -> str:
-    return f"{100 * per_fact(rows).mean():.1f} %"
+    return f"{100 * bounded_estimate(rows).value:.1f} %"

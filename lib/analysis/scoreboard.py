@@ -7,7 +7,8 @@ import pandas as pd
 
 from lib import paths, runs
 from lib.analysis.claims import Evidence, Finding, score
-from lib.analysis.stats import Estimate, estimate, paired_difference, wilson
+from lib.analysis.failures import bounded_difference, bounded_estimate
+from lib.analysis.stats import Estimate, estimate, wilson
 from lib.analysis.tables import frame, primary, screened_kept
 from lib.corpus.load import CURRENT, UNTRAINED
 from lib.studies import Study
@@ -53,7 +54,12 @@ def gather(table: pd.DataFrame, summaries: dict[str, dict]) -> Evidence:
         latencies.update(summary["metrics"].get("latency_ms", {}))
         gradients.update(summary["metrics"].get("gradients", {}))
     forgetting = screened_kept(test[test.probe.isin(UNTRAINED)], screen)
-    return Evidence(pd.concat([test, forgetting], ignore_index=True), losses, latencies, gradients)
+    dev = table[table.split == "dev"]
+    chosen = {
+        summary["metrics"]["hybrid"]: "hybrid" for summary in summaries.values() if "hybrid" in summary["metrics"]
+    }
+    dev = dev.assign(condition=dev.condition.replace(chosen))
+    return Evidence(pd.concat([test, forgetting], ignore_index=True), losses, latencies, gradients, dev)
 
 
 def scoreboard(evidence: Evidence, summaries: dict[str, dict], findings: list[Finding]) -> list[dict]:
@@ -77,7 +83,7 @@ def _accuracies(table: pd.DataFrame):
     scored = scored[~scored.probe.isin(["unanswerable", "kept", *CURRENT])]
     for (probe, condition), rows in scored.groupby(["probe", "condition"], sort=False):
         notebook = rows.notebook.iloc[0]
-        yield score(f"accuracy/{probe}/{condition}", estimate(rows), unit="share", notebook=notebook)
+        yield score(f"accuracy/{probe}/{condition}", bounded_estimate(rows), unit="share", notebook=notebook)
 
 
 def _styles(table: pd.DataFrame):
@@ -90,12 +96,12 @@ def _styles(table: pd.DataFrame):
 
 def _kept(table: pd.DataFrame):
     for condition, rows in table[table.probe == "kept"].groupby("condition", sort=False):
-        yield score(f"kept/{condition}", estimate(rows), unit="share", notebook=rows.notebook.iloc[0])
+        yield score(f"kept/{condition}", bounded_estimate(rows), unit="share", notebook=rows.notebook.iloc[0])
 
 
 def _hallucination(table: pd.DataFrame):
     for condition, rows in table[table.probe == "unanswerable"].groupby("condition", sort=False):
-        result = estimate(rows, "answered")
+        result = bounded_estimate(rows, "answered")
         yield score(f"hallucination/{condition}", result, unit="share", notebook=rows.notebook.iloc[0])
 
 
@@ -204,4 +210,4 @@ def compare_paired(table: pd.DataFrame, a: str, b: str, probe: str = "paraphrase
     scored = primary(table[(table.probe == probe) & (table.split == "test")])
     left, right = scored[scored.condition == a], scored[scored.condition == b]
     shared = set(left.unit) & set(right.unit)
-    return paired_difference(left[left.unit.isin(shared)], right[right.unit.isin(shared)])
+    return bounded_difference(left[left.unit.isin(shared)], right[right.unit.isin(shared)])

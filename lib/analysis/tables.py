@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
+from lib.analysis.failures import bounded_estimate, readings
 from lib.analysis.stats import Estimate, estimate, per_fact
 from lib.corpus.load import CURRENT, Corpus
 
@@ -55,11 +56,11 @@ def pick(table: pd.DataFrame, condition: str, probe: str) -> pd.DataFrame:
 
 
 def accuracy_table(table: pd.DataFrame, column: str = "correct") -> pd.DataFrame:
-    """One line a condition and probe: value, 95 % interval, facts, seeds, and bounds if judge failures were right or wrong."""
+    """One line a condition and probe: value, 95 % interval, facts, seeds, and the value if judge failures were wrong or right."""
     lines = []
     for (condition, probe), rows in table.groupby(["condition", "probe"], sort=False):
-        hopeful = rows.assign(best=rows[column].where(rows.verdict != "JUDGE_FAILED", 1.0))
-        result = estimate(rows, column)
+        result = bounded_estimate(rows, column)
+        worst, best = (per_fact(reading, column).mean() for reading in (readings(rows, column) * 2)[:2])
         lines.append(
             {
                 "condition": condition,
@@ -69,7 +70,8 @@ def accuracy_table(table: pd.DataFrame, column: str = "correct") -> pd.DataFrame
                 "high": result.high,
                 "facts": result.n,
                 "seeds": rows.seed.nunique(),
-                "best if failures were right": per_fact(hopeful, "best").mean(),
+                "worst if failures were wrong": worst,
+                "best if failures were right": best,
             }
         )
     return pd.DataFrame(lines)

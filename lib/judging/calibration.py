@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from scipy.stats import norm
 from statsmodels.stats.proportion import proportion_confint
 
 from lib import paths, runs
@@ -29,6 +30,7 @@ class Agreement(NamedTuple):
     """Judge against reader. kappa with its 95 % interval; sensitivity and specificity of CORRECT, NaN where undefined.
 
     sensitivity: share of the answers read as right that the judge accepts; specificity: share of the others that it rejects.
+    right_facts, wrong_facts: how many equally weighted facts the two rest on (see `_effective_facts`).
     """
 
     kappa: float
@@ -37,6 +39,8 @@ class Agreement(NamedTuple):
     sensitivity: float
     specificity: float
     n: int
+    right_facts: float
+    wrong_facts: float
 
 
 class Share(NamedTuple):
@@ -175,6 +179,8 @@ def agreement(
         _share(accepted[right], weight[right]),
         _share(~accepted[~right], weight[~right]),
         len(label),
+        _effective_facts(weight[right], np.asarray(units)[right]),
+        _effective_facts(weight[~right], np.asarray(units)[~right]),
     )
 
 
@@ -191,6 +197,15 @@ def _share(hits: np.ndarray, weights: np.ndarray) -> float:
     return float(np.average(hits, weights=weights)) if len(hits) else float("nan")
 
 
+def _effective_facts(weights: np.ndarray, units: np.ndarray) -> float:
+    """Kish's effective number of facts, (sum W)^2 / sum W^2 of the weights W summed within each fact.
+
+    Answers about one fact are taken to stand and fall together, which errs on the side of too wide an interval.
+    """
+    totals = pd.Series(weights).groupby(units).sum()
+    return float(totals.sum() ** 2 / (totals**2).sum()) if len(totals) else 0.0
+
+
 def corrected(share: float, sensitivity: float, specificity: float) -> float:
     """The share that is right when a judge of this sensitivity and specificity accepts `share`, cut to 0 to 1.
 
@@ -199,3 +214,27 @@ def corrected(share: float, sensitivity: float, specificity: float) -> float:
     """
     skill = sensitivity + specificity - 1
     return float(np.clip((share + specificity - 1) / skill, 0, 1)) if skill > 0 else float("nan")
+
+
+def corrected_interval(share, n, judge: Agreement, level: float = 0.95):
+    """The interval of the `corrected` share when share, sensitivity and specificity are all estimates; elementwise.
+
+    Lang and Reiczigel (2014): with z^2 / 2 successes and failures added to the share and one of each to sensitivity and
+    specificity, written p, a, b with n_p, n_a, n_b, and r = (p + b - 1) / (a + b - 1):
+
+        r + d +- z / (a + b - 1) * sqrt(p(1-p) / n_p + r^2 a(1-a) / n_a + (1-r)^2 b(1-b) / n_b),
+        d = 2 z^2 (r a(1-a) / n_a - (1-r) b(1-b) / n_b),
+
+    cut to 0 to 1. Independent samples are assumed: the labelled answers should be few of those counted, or of other
+    facts. n is the number of facts behind the share. Both ends NaN for a judge that may be no better than a coin, or of
+    which one kind of answer was never read.
+    """
+    z = norm.ppf((1 + level) / 2)
+    total, n_a, n_b = n + z**2, judge.right_facts + 2, judge.wrong_facts + 2
+    p, a = (share * n + z**2 / 2) / total, (judge.sensitivity * judge.right_facts + 1) / n_a
+    b = (judge.specificity * judge.wrong_facts + 1) / n_b
+    skill = np.where(a + b > 1, a + b - 1, np.nan)
+    r, spread_a, spread_b = (p + b - 1) / skill, a * (1 - a) / n_a, b * (1 - b) / n_b
+    centre = r + 2 * z**2 * (r * spread_a - (1 - r) * spread_b)
+    half = z / skill * np.sqrt(p * (1 - p) / total + r**2 * spread_a + (1 - r) ** 2 * spread_b)
+    return np.clip(centre - half, 0, 1), np.clip(centre + half, 0, 1)

@@ -7,7 +7,9 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import binom, norm, spearmanr
+from scipy.stats import binom, bootstrap, spearmanr
+from statsmodels.stats.contingency_tables import mcnemar
+from statsmodels.stats.proportion import confint_proportions_2indep
 
 from lib.analysis import stats
 
@@ -134,8 +136,8 @@ def test_a_paired_difference_by_hand():
 
 def test_opposite_seeds_cancel_within_their_fact():
     found = stats.paired_difference(answers({"a": [1, 0], "b": [0, 1]}), answers({"a": [0], "b": [0]}))
-    # b' = 1 + 1/2, c' = 1/2, n' = 4: 1/4 +- 1.96 * sqrt(2 - 1/4) / 4 = -0.398 .. 0.898; the bootstrap alone has width 0
-    assert (found.value, found.low, found.high) == pytest.approx((0.5, -0.3982, 0.8982), abs=1e-4)
+    # sum 1, squares 1/2 + 1, n' = 4: 1/4 +- 1.96 * sqrt(3/2 - 1/4) / 4 = -0.298 .. 0.798; the bootstrap alone has width 0
+    assert (found.value, found.low, found.high) == pytest.approx((0.5, -0.2978, 0.7978), abs=1e-4)
     assert (found.a_only, found.b_only) == (1, 0)  # of the first seed, only fact a
 
 
@@ -260,38 +262,33 @@ def test_four_times_the_facts_show_half_the_difference():
     assert stats.detectable_difference(100, 0.2, power=0.9) > stats.detectable_difference(100, 0.2)
 
 
-# --- p-values from intervals, and Holm
+# --- several seeds
 
 
-def z_interval(values, level):
-    half = norm.ppf((1 + level) / 2) * np.std(values) / np.sqrt(len(values))
-    return np.mean(values) - half, np.mean(values) + half
+def test_shares_of_several_seeds_by_hand():
+    # 1, 1/2, 0, 1/2 of four facts: m = (2 + 1) / 6 = 1/2, v = (1.5 + 1) / 6 - 1/4 = 1/6, so 4 * (1/4) / (1/6) = 6 facts
+    assert stats.effective_n(2.0, 1.5, 4) == pytest.approx(6)
+    assert stats.share_interval([1, 0.5, 0, 0.5]) == pytest.approx(stats.wilson(3, 6)[1:3])
 
 
-@pytest.mark.parametrize("threshold", [-0.4, 0.0, 0.3, 0.5])
-def test_a_p_value_from_a_normal_interval_is_the_z_tests(threshold):
-    values = np.array([0.0, 1.0, 0.0, 1.0, 1.0, 0.0, 0.0, 0.0, 1.0, 0.0])
-    z = abs(values.mean() - threshold) / (np.std(values) / np.sqrt(10))
-    assert stats.interval_p(values, threshold, z_interval) == pytest.approx(max(1e-5, 2 * norm.sf(z)), rel=2e-3)
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.integers(0, 1), min_size=1, max_size=40))
+def test_one_seed_counts_every_fact_once(results):
+    assert stats.effective_n(sum(results), sum(results), len(results)) == pytest.approx(len(results))
+    assert stats.share_interval(results) == pytest.approx(stats.wilson(sum(results), len(results))[1:3])
 
 
-@pytest.mark.parametrize("margin", [0.05, 0.2, 0.5])
-def test_an_equivalence_p_from_a_normal_interval_is_the_larger_one_sided(margin):
-    values = np.array([0.0, 1.0, 0.0, -1.0, 0.2, 0.0, 0.0, 0.0, 0.1, 0.0])
-    se = np.std(values) / np.sqrt(10)
-    larger = max(norm.sf((margin - values.mean()) / se), norm.sf((margin + values.mean()) / se))
-    assert stats.equivalence_p(values, margin, z_interval) == pytest.approx(min(0.5, larger), rel=2e-3)
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.integers(0, 3), min_size=1, max_size=40))
+def test_three_seeds_tell_no_less_than_one(rights):
+    shares = np.array(rights) / 3
+    assert stats.effective_n(shares.sum(), (shares**2).sum(), len(shares)) >= len(shares) - 1e-9
 
 
-def test_a_mean_at_the_threshold_has_p_one_and_a_mean_outside_is_never_equivalent():
-    assert stats.interval_p([0.2, 0.4], 0.3, z_interval) == 1
-    assert stats.equivalence_p([0.9, 1.0, 0.8], 0.05, z_interval) == 0.5
-
-
-def test_holm_by_hand():
-    assert stats.holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
-    assert stats.holm([0.9]) == [0.9]
-    assert stats.holm([]) == []
+def test_one_right_answer_of_three_seeds_leaves_room_above():
+    low, high = stats.share_interval([1 / 3] + [0.0] * 85)
+    # a bootstrap ends at 1.2 %; no right answer at all ends at 4.3 %, one whole fact at 6.3 %
+    assert 0 <= low < 1 / 258 < 0.03 < high < 0.063
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -327,3 +324,68 @@ def test_the_interval_of_a_rank_correlation_holds_the_truth_about_as_often_as_it
         found = stats.rank_correlation(*rng.normal(size=(2, 24)))
         held += found.low <= 0 <= found.high
     assert held >= 88
+
+
+def test_mcnemar_of_each_seed_by_hand():
+    a = answers({"w": [1, 1, 0], "x": [1, 1, 0], "y": [1, 0, 0], "z": [0, 0, 1]})
+    b = answers({"w": [0], "x": [0], "y": [0], "z": [0]})
+    # 3 of 3 discordant one way: 2 / 8; 2 of 2: 2 / 4; 1 of 1: 1
+    assert stats.mcnemar_by_seed(a, b) == {0: (3, 0, 0.25), 1: (2, 0, 0.5), 2: (1, 0, 1.0)}
+    assert stats.mcnemar_by_seed(b, a) == {0: (0, 3, 0.25), 1: (0, 2, 0.5), 2: (0, 1, 1.0)}
+    assert stats.mcnemar_by_seed(a, a) == {0: (0, 0, 1.0), 1: (0, 0, 1.0), 2: (0, 0, 1.0)}
+
+
+# --- beside other packages
+
+
+def test_mcnemar_is_statsmodels():
+    for a_only, b_only in [(0, 0), (1, 0), (9, 2), (3, 30), (12, 12)]:
+        assert stats.mcnemar_p(a_only, b_only) == pytest.approx(mcnemar([[5, a_only], [b_only, 5]], exact=True).pvalue)
+
+
+def test_the_bootstrap_is_scipys():
+    values = np.random.default_rng(8).integers(0, 4, 120) / 3
+    theirs = bootstrap((values,), np.mean, n_resamples=20_000, method="percentile", rng=np.random.default_rng(9))
+    assert stats.bootstrap_mean(values) == pytest.approx(theirs.confidence_interval, abs=0.004)
+
+
+@pytest.mark.parametrize(("a", "n_a", "b", "n_b"), [(56, 70, 48, 80), (0, 10, 0, 20), (3, 86, 21, 86), (20, 20, 1, 30)])
+def test_the_unpaired_interval_is_statsmodels_newcombe(a, n_a, b, n_b):
+    sides = [[1.0] * right + [0.0] * (n - right) for right, n in ((a, n_a), (b, n_b))]
+    theirs = confint_proportions_2indep(a, n_a, b, n_b, method="newcomb", compare="diff")
+    assert stats.unpaired_difference(*sides)[1:3] == pytest.approx(theirs)
+
+
+def test_newcombes_published_example():
+    # Newcombe (1998), method 10, 56/70 - 48/80: 0.0524 to 0.3339
+    found = stats.unpaired_difference([1.0] * 56 + [0.0] * 14, [1.0] * 48 + [0.0] * 32)
+    assert found[:3] == pytest.approx((0.2, 0.0524, 0.3339), abs=5e-5)
+
+
+def seeds_that_agree(rng, facts, shares, seeds):
+    """Each side's rows: two of three times a seed repeats the fact's own answer, so that rows of a fact are alike."""
+    sides = []
+    for share in shares:
+        own = rng.random((facts, 1)) < share
+        fresh = rng.random((facts, seeds)) < share
+        result = np.where(rng.random((facts, seeds)) < 2 / 3, own, fresh)
+        sides.append(answers({f"f{fact:03}": list(row) for fact, row in enumerate(result)}))
+    return sides
+
+
+def test_clustered_errors_agree_with_the_bootstrap_over_facts_and_not_with_independent_rows():
+    a, b = seeds_that_agree(np.random.default_rng(10), 200, (0.45, 0.3), 3)
+    ours, theirs = stats.paired_difference(a, b), stats.clustered_difference(a, b)
+    assert theirs.value == pytest.approx(ours.value)
+    assert theirs.n == ours.n == 200
+    assert theirs.high - theirs.low == pytest.approx(ours.high - ours.low, rel=0.05)
+    rows = 2 * 1.96 * math.sqrt(sum(side.correct.var() / len(side) for side in (a, b)))
+    assert theirs.high - theirs.low > 1.2 * rows
+
+
+def test_the_clustered_error_by_hand():
+    # differences 1, 0, 0, -1, 1 of five facts: variance of the mean sum (d - 1/5)^2 / 25 = 2.8 / 25, times the
+    # correction 5/4 * (10 - 1)/(10 - 2)
+    found = stats.clustered_difference(side([1, 1, 0, 0, 1]), side([0, 1, 0, 1, 0]))
+    error = math.sqrt(2.8 / 25 * 5 / 4 * 9 / 8)
+    assert found[:3] == pytest.approx((0.2, 0.2 - 1.959964 * error, 0.2 + 1.959964 * error))

@@ -104,15 +104,16 @@ def test_the_accuracy_table_by_hand():
 def test_judge_failures_are_neither_dropped_nor_hidden():
     rows = [row("a"), row("b", "JUDGE_FAILED"), row("c", "INCORRECT"), row("d", "INCORRECT")]
     line = tables.accuracy_table(tables.frame(rows)).iloc[0]
-    # 1 of 4 is right; were the failure right as well, 2 of 4
-    assert (line.value, line["best if failures were right"], line.facts) == (0.25, 0.5, 4)
+    # 1 of 4 is right; were the failure right as well, 2 of 4; the value lies between
+    assert (line["worst if failures were wrong"], line["best if failures were right"]) == (0.25, 0.5)
+    assert (line.value, line.facts) == (0.375, 4)
 
 
 def test_the_bound_for_judge_failures_is_over_facts_like_the_value_itself():
     rows = [row("a")] + [row("b", "JUDGE_FAILED", seed=seed) for seed in (0, 1, 2)]
     line = tables.accuracy_table(tables.frame(rows)).iloc[0]
     # by facts (1 + 0) / 2 and at best (1 + 1) / 2; three of four rows failed, but 0.5 + 0.75 is no share
-    assert (line.value, line["best if failures were right"]) == (0.5, 1.0)
+    assert (line["worst if failures were wrong"], line["best if failures were right"]) == (0.5, 1.0)
 
 
 def test_without_judge_failures_the_bound_is_the_value():

@@ -13,9 +13,11 @@ from lib.analysis.stats import wilson
 from lib.corpus.records import Fact, Verdict
 from lib.judging import calibration
 from lib.judging.calibration import (
+    Agreement,
     agreement,
     anchor_shares,
     corrected,
+    corrected_interval,
     draw,
     half,
     injection_rate,
@@ -108,6 +110,53 @@ def test_correction_for_judge_error_by_hand(share, sensitivity, specificity, tru
 
 def test_a_judge_no_better_than_a_coin_corrects_nothing():
     assert math.isnan(corrected(0.4, 0.5, 0.5))
+
+
+def judge(sensitivity, specificity, right, wrong):
+    return Agreement(math.nan, math.nan, math.nan, sensitivity, specificity, right + wrong, right, wrong)
+
+
+def test_the_corrected_interval_by_hand():
+    # z^2 = 3.8415: p = (30 + 1.9207) / 103.8415 = 0.30740, a = (45 + 1) / 52 = 0.88462, b = (90 + 1) / 102 = 0.89216,
+    # r = (p + b - 1) / 0.77677 = 0.19955 / 0.77677 = 0.25690; variances p(1-p)/n = 0.0020503, a 0.0019629, b 0.0009432;
+    # d = 7.6829 * (0.25690 * 0.0019629 - 0.74310 * 0.0009432) = -0.0015104;
+    # half = 1.95996 / 0.77677 * sqrt(0.0020503 + 0.00012955 + 0.00052085) = 0.131127
+    found = corrected_interval(0.3, 100, judge(0.9, 0.9, 50, 100))
+    assert found == pytest.approx((0.25690 - 0.00151 - 0.13113, 0.25690 - 0.00151 + 0.13113), abs=2e-5)
+
+
+def test_a_judge_that_is_known_exactly_leaves_only_the_uncertainty_of_the_share():
+    many = 10**9
+    low, high = corrected_interval(0.3, 100, judge(0.9, 0.8, many, many))
+    # Agresti and Coull's interval of 30 in 100, each end corrected
+    p, n = (30 + 1.920729) / 103.841459, 103.841459
+    half = 1.959964 * math.sqrt(p * (1 - p) / n)
+    assert (low, high) == pytest.approx((corrected(p - half, 0.9, 0.8), corrected(p + half, 0.9, 0.8)), abs=1e-6)
+
+
+def test_fewer_labels_widen_the_interval_and_a_spotless_record_is_no_certainty():
+    widths = [np.diff(corrected_interval(0.3, 100, judge(1, 1, labels, labels)))[0] for labels in (5, 50, 500)]
+    assert widths[0] > widths[1] > widths[2]
+    assert corrected_interval(0.0, 100, judge(1, 1, 20, 20))[1] > 0.03
+
+
+def test_the_interval_turns_with_right_and_wrong_and_stays_within_0_and_1():
+    low, high = corrected_interval(0.3, 80, judge(0.9, 0.95, 30, 60))
+    turned = corrected_interval(0.7, 80, judge(0.95, 0.9, 60, 30))
+    assert (1 - turned[1], 1 - turned[0]) == pytest.approx((low, high))
+    assert corrected_interval(0.0, 50, judge(0.9, 0.8, 30, 30))[0] == 0
+    assert corrected_interval(1.0, 50, judge(0.9, 0.8, 30, 30))[1] == 1
+
+
+def test_a_coin_or_labels_of_one_kind_leave_no_interval():
+    assert np.isnan(corrected_interval(0.4, 100, judge(0.5, 0.5, 50, 50))).all()
+    assert np.isnan(corrected_interval(0.4, 100, judge(math.nan, 0.9, 0, 50))).all()
+
+
+def test_the_labels_count_as_facts_of_equal_weight():
+    # two right answers of one fact with weights 1 and 3, one of another with 4: (4 + 4)^2 / (16 + 16) = 2
+    found = agreement([C, C, C, W], [C, C, C, W], weights=[1, 3, 4, 1], units=["f", "f", "g", "h"])
+    assert (found.right_facts, found.wrong_facts) == (pytest.approx(2), 1)
 
 
 def test_a_fact_is_always_in_the_same_half_and_both_halves_are_used():
