@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from scipy.stats import norm, ttest_ind
+from scipy.stats import norm, ttest_ind_from_stats
 
 from lib.analysis.pvalues import holm, interval_p
 from lib.analysis.stats import clustered_difference, difference_interval, differences, per_fact
@@ -60,7 +60,8 @@ def significant(found: pd.DataFrame) -> pd.Series:
 def _t_test(a: pd.Series, b: pd.Series) -> float:
     if np.var(a) == np.var(b) == 0:
         return float(np.mean(a) == np.mean(b))
-    return float(ttest_ind(a, b, equal_var=False).pvalue)
+    sides = [moment for side in (a, b) for moment in (side.mean(), side.std(), len(side))]
+    return float(ttest_ind_from_stats(*sides, equal_var=False).pvalue)
 
 
 def _normal_p(value: float, error: float) -> float:

