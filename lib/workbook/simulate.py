@@ -6,12 +6,11 @@ python -m lib.workbook.simulate
 import pandas as pd
 
 from lib import paths, runs
-from lib.analysis.simulation import simulate
+from lib.analysis.simulation import simulate, summary
 
 if __name__ == "__main__":
     found = simulate()
     runs.write_json(paths.RESULTS / "simulation.json", found)
+    print(summary(found).to_string(index=False))
     rows = pd.DataFrame(found["rows"])
-    kinds = rows.groupby(["role", "procedure", "measure"]).rate
-    print((100 * kinds.agg(["min", "median", "max"])).round(1).assign(shapes=kinds.size()).to_string())
     print(rows[(rows.meets == "misses") & (rows.role == "used")].to_string(index=False))
