@@ -37,7 +37,7 @@ lint: setup  ## check style of code and notebooks
 check-data: setup  ## check a corpus: make check-data DATA=data/itr
 	$(BIN)/python -m lib.workbook.check_data $(DATA)
 
-plan: setup  ## forecast tokens, minutes and memory of a study before anything is spent
+plan: setup  ## forecast tokens, minutes, memory and USD of a study before anything is spent
 	$(BIN)/python -m lib.workbook.plan $(STUDY)
 
 quick: setup  ## the whole story on a few facts, to see it work
@@ -61,8 +61,9 @@ simulate: setup  ## measure our own intervals and tests on made-up studies (resu
 lab: setup  ## open the notebooks in JupyterLab
 	$(BIN)/jupyter lab notebooks
 
-bench: setup  ## time training and answering against plain peers, in one run
+bench: setup  ## time training, answering and search against plain peers, in one run
 	$(BIN)/python -m benchmarks.throughput
+	$(BIN)/python -m benchmarks.retrieval
 
 clean:  ## delete out/ and .cache/ (always safe)
 	rm -rf out .cache
