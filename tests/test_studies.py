@@ -4,7 +4,8 @@ import pytest
 import yaml
 
 from lib import paths
-from lib.studies import Recipe, load_study
+from lib.schema import Recipe
+from lib.studies import load_study
 
 # A small study with one of everything, so that no edit of the real ones disturbs these tests.
 STUDY = """\
