@@ -110,23 +110,42 @@ def _wilson(hits: Sequence[bool]) -> Share:
     return Share(sum(hits) / len(hits), float(low), float(high), len(hits))
 
 
-def judge_card(labels: pd.DataFrame) -> dict[str, Agreement]:
-    """The key-fact judge beside the first reading, on each half, and the two readings beside each other.
+def graded(labels: pd.DataFrame) -> pd.DataFrame:
+    """The first reading of each labelled answer with the key-fact judge's `verdict` of today, the `half` of its fact, and
+    `length`: which third of the answers it is in by words (short, middle, long).
 
-    The answers are graded now, so the card is of the judge as it is, not of the one whose verdicts were drawn from.
+    The answers are graded now, so that figures are of the judge as it is, not of the one whose verdicts were drawn from.
     """
     first = labels[labels["pass"] == 1]
-    graded = [
+    grades = [
         grade(row.answer, expected=row.reference, value_type=row.value_type, accept=row.accept, question=row.question)
         for row in first.itertuples()
     ]
-    first = first.assign(verdict=[found.strict.value for found in graded], half=first.fact_id.map(half))
+    words = first.answer.str.split().str.len()
+    return first.assign(
+        verdict=[found.strict.value for found in grades],
+        half=first.fact_id.map(half),
+        length=pd.qcut(words.rank(method="first"), 3, labels=["short", "middle", "long"]).astype(str),
+    )
+
+
+def judge_card(labels: pd.DataFrame) -> dict[str, Agreement]:
+    """The key-fact judge beside the first reading, on each half, and the two readings beside each other."""
+    first = graded(labels)
     card = {
         f"judge, {side} half": _between(rows.label, rows.verdict, rows)
         for side, rows in first.groupby("half", sort=True)
     }
     again = labels[labels["pass"] == 2].merge(first, on=["question_id", "condition", "seed"], suffixes=("", "_first"))
     return card | {"reader, read twice": _between(again.label_first, again.label, again)}
+
+
+def card_by(first: pd.DataFrame, column: str) -> pd.DataFrame:
+    """Judge beside reader within each value of a column of `graded`, both halves together: one line a value."""
+    lines = {
+        name: _between(rows.label, rows.verdict, rows)._asdict() for name, rows in first.groupby(column, sort=True)
+    }
+    return pd.DataFrame(lines).T[["kappa", "sensitivity", "specificity", "n"]]
 
 
 def _between(labels: pd.Series, verdicts: pd.Series, rows: pd.DataFrame) -> Agreement:

@@ -16,9 +16,11 @@ from lib.judging.calibration import (
     Agreement,
     agreement,
     anchor_shares,
+    card_by,
     corrected,
     corrected_interval,
     draw,
+    graded,
     half,
     injection_rate,
     judge_card,
@@ -200,6 +202,15 @@ def test_the_card_grades_the_answers_anew_and_keeps_the_halves_apart():
     assert (card["judge, dev half"].kappa, card["judge, dev half"].n) == (1, 2)
     assert (card["judge, test half"].sensitivity, card["judge, test half"].specificity) == (1, 0.5)
     assert (card["reader, read twice"].n, card["reader, read twice"].kappa) == (2, 0)
+
+
+def test_the_card_by_a_column_is_the_agreement_within_each_of_its_values():
+    answers = ["It is Rs 50,000.", "Rs 50,000.", "It is, so far as I remember, Rs 60,000 in all."]
+    first = graded(pd.DataFrame([label(n, text, C, fact=f"f{n}") for n, text in enumerate(answers)]))
+    assert list(first.length) == ["middle", "short", "long"]
+    by_length = card_by(first, "length")
+    assert dict(by_length.sensitivity) == {"long": 0, "middle": 1, "short": 1}
+    assert by_length.n.sum() == 3
 
 
 def test_the_labels_that_are_shipped_are_whole():
