@@ -123,7 +123,7 @@ def test_recall_and_accuracy_are_taken_over_the_facts_that_all_were_asked_about(
     assert table.found.tolist() == [0.5, 1.0]
     assert table.accuracy.tolist() == [0.5, 1.0]
     assert table.facts.tolist() == [2, 2]
-    low, high = stats._wilson_interval(1, 2, 0.95)
+    _, low, high, _ = stats.wilson(1, 2)
     assert (table.found_low[0], table.found_high[0]) == (table.accuracy_low[0], table.accuracy_high[0]) == (low, high)
 
 
