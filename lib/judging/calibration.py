@@ -133,22 +133,20 @@ def judge_card(labels: pd.DataFrame) -> dict[str, Agreement]:
     """The key-fact judge beside the first reading, on each half, and the two readings beside each other."""
     first = graded(labels)
     card = {
-        f"judge, {side} half": _between(rows.label, rows.verdict, rows)
-        for side, rows in first.groupby("half", sort=True)
+        f"judge, {side} half": beside(rows.label, rows.verdict, rows) for side, rows in first.groupby("half", sort=True)
     }
     again = labels[labels["pass"] == 2].merge(first, on=["question_id", "condition", "seed"], suffixes=("", "_first"))
-    return card | {"reader, read twice": _between(again.label_first, again.label, again)}
+    return card | {"reader, read twice": beside(again.label_first, again.label, again)}
 
 
 def card_by(first: pd.DataFrame, column: str) -> pd.DataFrame:
     """Judge beside reader within each value of a column of `graded`, both halves together: one line a value."""
-    lines = {
-        name: _between(rows.label, rows.verdict, rows)._asdict() for name, rows in first.groupby(column, sort=True)
-    }
+    lines = {name: beside(rows.label, rows.verdict, rows)._asdict() for name, rows in first.groupby(column, sort=True)}
     return pd.DataFrame(lines).T[["kappa", "sensitivity", "specificity", "n"]]
 
 
-def _between(labels: pd.Series, verdicts: pd.Series, rows: pd.DataFrame) -> Agreement:
+def beside(labels: Sequence[str], verdicts: Sequence[str], rows: pd.DataFrame) -> Agreement:
+    """Any verdicts on labelled answers beside the labels; `rows` says how likely each was drawn and about which fact it is."""
     return agreement(list(labels), list(verdicts), weights=list(1 / rows.probability), units=list(rows.fact_id))
 
 
