@@ -1,14 +1,373 @@
-"""Reading a study file: studies/<name>.yaml, with what it extends, checked before anything else is touched."""
+"""The study file: what is compared, on which corpus, with which models, and what each claim must show.
+
+One YAML a study. An unknown key, a wrong type or a value out of range stops with file, line, value and accepted set.
+"""
 
 import os
 from pathlib import Path
-from typing import get_args
+from typing import Annotated, Literal, get_args
 
 import yaml
-from pydantic import ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from lib import paths
-from lib.schema import Judge, Misplaced, Study
+from lib import paths, runs
+from lib.corpus.records import Probe
+
+Name = Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
+Judge = Literal["keyfacts", "claude"]
+
+
+class Misplaced(ValueError):
+    """A problem found while checking a whole section, and where in that section it is."""
+
+    def __init__(self, location: tuple[str | int, ...], value: str, message: str):
+        super().__init__(message)
+        self.location, self.value = location, value
+
+
+class Schema(BaseModel):
+    """Base of every section: frozen, and a misspelt key is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known_keys(cls, fields):
+        for key in fields if isinstance(fields, dict) else ():
+            if key not in cls.model_fields:
+                raise Misplaced((key,), key, f"unknown key; the keys here are {', '.join(cls.model_fields)}")
+        return fields
+
+
+class Corpus(Schema):
+    """Where the knowledge is, and how much of it to use (None: all): facts of each split, unanswerable questions, and
+    `wordings`, how many paraphrase questions are asked about a fact.
+    """
+
+    folder: str
+    test: int | None = Field(None, ge=2)
+    dev: int | None = Field(None, ge=2)
+    raft: int | None = Field(None, ge=2)
+    neighbour: int | None = Field(None, ge=1)
+    easy: int | None = Field(None, ge=1)
+    general: int | None = Field(None, ge=1)
+    unanswerable: int | None = Field(None, ge=1)
+    wordings: int | None = Field(None, ge=1)
+
+    @property
+    def limits(self) -> dict[str, int | None]:
+        """The limits alone, as `load_corpus` takes them."""
+        return self.model_dump(exclude={"folder"})
+
+
+class Recipe(Schema):
+    """How one set of weights is trained. `facts` limits training to the first facts of the split, in study order.
+
+    data: answers of the test split (raw, uniform), reading exercises of the raft split (raft, json), or the answers about
+    replaced rules as they stood or as they stand (before, after).
+    """
+
+    data: Literal["raw", "uniform", "raft", "json", "before", "after"]
+    method: Literal["lora", "full"] = "lora"
+    rank: int | None = Field(None, ge=1)
+    alpha: int | None = Field(None, ge=1)
+    learning_rate: float = Field(gt=0)
+    epochs: int = Field(ge=1)
+    batch_size: int = Field(8, ge=1)
+    facts: int | None = Field(None, ge=2)
+    seeds: tuple[int, ...] = Field((0,), min_length=1)
+
+    @model_validator(mode="after")
+    def _adapter_size(self):
+        if {self.rank is not None, self.alpha is not None} != {self.method == "lora"}:
+            raise ValueError("rank and alpha belong to method lora, and only to it")
+        return self
+
+
+class Condition(Schema):
+    """Weights (base, another model, or a recipe) times context, and the prompt they are asked with.
+
+    `batch_size` overrides the study's layout; only the noise floor does. `retrieval` names one of the study's `retrievals`;
+    unset, its `retrieval` section holds. `vintage` searches the pages of the replaced rules, before or after their
+    replacement, in place of the guides.
+    """
+
+    weights: Name
+    context: Literal["none", "retrieved", "poisoned", "gold", "distractors"] = "none"
+    retrieval: Name | None = None
+    prompt: Literal["chat", "few_shot"] = "chat"
+    instruction: Literal["neutral", "reworded", "style", "json"] = "neutral"
+    shots: int = Field(0, ge=0, le=8)
+    batch_size: int | None = Field(None, ge=1)
+    vintage: Literal["before", "after"] | None = None
+
+    @model_validator(mode="after")
+    def _vintage_is_searched(self):
+        if self.vintage and self.context != "retrieved":
+            raise ValueError("a vintage is searched: it needs context retrieved")
+        return self
+
+    @model_validator(mode="after")
+    def _retrieves(self):
+        if self.retrieval and self.context == "none":
+            raise ValueError("retrieval belongs to a condition that is shown passages, and context is none")
+        return self
+
+
+class Retrieval(Schema):
+    """How documents become passages, how passages are searched, and how many of them reach the prompt.
+
+    chunker: headings (at most passage_tokens, never across a heading), sentences (whole ones while they fit, blind to
+    headings), tokens (windows of just so many), document (a whole guide is one passage, and passage_tokens is not given).
+    embedder: as the study's `embedding`, which holds when none is named. rerank: sentences orders what was found by the
+    sentence nearest to the question.
+    """
+
+    chunker: Literal["headings", "sentences", "tokens", "document"] = "headings"
+    passage_tokens: int | None = Field(None, ge=32, le=512)
+    embedder: str | None = None
+    search: Literal["bm25", "dense", "hybrid"]
+    rerank: Literal["none", "sentences"] = "none"
+    k: int = Field(ge=1, le=20)
+
+    @model_validator(mode="after")
+    def _passage_size(self):
+        if (self.passage_tokens is None) != (self.chunker == "document"):
+            raise ValueError("passage_tokens belongs to every chunker but document, and only to those")
+        return self
+
+
+class Generation(Schema):
+    """Greedy decoding and its layout. The layout is recorded because rounding, hence text, can depend on it."""
+
+    max_new_tokens: int = Field(ge=4)
+    batch_size: int = Field(ge=1)
+    batch_tokens: int = Field(ge=256)
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+
+
+class Block(Schema):
+    """A rectangle of a notebook's grid: every condition, with each of its seeds, is asked every question.
+
+    `facts` keeps the questions to the facts that a recipe with the same limit was trained on.
+    """
+
+    conditions: tuple[Name, ...] = Field(min_length=1)
+    probes: tuple[Probe, ...] = Field(min_length=1)
+    split: Literal["test", "dev"] = "test"
+    facts: int | None = Field(None, ge=2)
+
+
+class Contrast(Schema):
+    """One registered comparison of conditions `a` and `b` (b None: a alone against the margin).
+
+    direction, on the difference d = a - b (or on a's value) with its 95 % interval [low, high]:
+    greater  held if low > margin, not_held if high <= margin
+    less     held if high < margin, not_held if low >= margin
+    differs  held if the interval excludes 0, else undecided
+    flat     held if the 90 % interval lies in [-margin, margin], not_held if the 95 % interval excludes it
+
+    A verdict must survive Holm's correction over all contrasts of its `family`, or the contrast is undecided.
+    `right_before` keeps to the replaced rules whose old value each of these conditions gave; too few of them decide nothing.
+    gradient_cosine is the mean cosine of the examples' whole gradients before training; gradient_link, of `a` alone, the
+    rank correlation over facts of that cosine with how much of the loss on its value a fact has lost by halfway.
+    """
+
+    a: Name
+    b: Name | None = None
+    probe: str
+    metric: Literal[
+        "accuracy",
+        "style",
+        "json_valid",
+        "kept",
+        "loss",
+        "answered",
+        "latency_ms",
+        "prompt_tokens",
+        "found",
+        "stale",
+        "gradient_cosine",
+        "gradient_link",
+    ]
+    direction: Literal["greater", "less", "differs", "flat"]
+    margin: float
+    family: Name = "claims"
+    right_before: tuple[Name, ...] = ()
+
+
+class Claim(Schema):
+    """A claim of the story: held when all its contrasts hold, not held when one fails, else undecided.
+
+    margin_reason: why the margins are what they are. otherwise: written before the run, the likeliest reason for another
+    outcome and the experiment that would decide; shown where the claim does not hold.
+    """
+
+    text: str
+    notebook: str
+    contrasts: tuple[Contrast, ...] = ()
+    missing: str | None = None
+    margin_reason: str = ""
+    otherwise: str = ""
+
+    @model_validator(mode="after")
+    def _decidable(self):
+        if bool(self.contrasts) == bool(self.missing):
+            raise ValueError("a claim has either contrasts, or `missing` saying what it would take to decide it")
+        return self
+
+
+class Gradients(Schema):
+    """What is measured of per-example gradients, and of value and style losses: the first `items` test facts, with the
+    weights of two recipes that differ in their answers alone, after each number of `epochs` (0: before training).
+    """
+
+    raw: Name
+    uniform: Name
+    items: int = Field(ge=4)
+    epochs: tuple[int, ...] = Field(min_length=2)
+
+    @model_validator(mode="after")
+    def _ascending_from_zero(self):
+        if self.epochs[0] != 0 or list(self.epochs) != sorted(set(self.epochs)):
+            raise ValueError(f"epochs must begin with 0 and ascend; got {list(self.epochs)}")
+        return self
+
+    @property
+    def halfway(self) -> int:
+        """The epochs at which it is judged how much a fact has been learned, before all of them are."""
+        return self.epochs[len(self.epochs) // 2]
+
+
+class Claude(Schema):
+    """Which Claude models answer and judge. Used only when ANTHROPIC_API_KEY is set.
+
+    max_usd is for the whole study, over all its runs since .cache/ was made. From `batch_from` requests on they go as a
+    batch, which costs half, takes minutes to hours, is looked at every `poll_s` and waited for until `deadline_s`.
+    """
+
+    answer_model: str
+    judge_model: str
+    max_usd: float = Field(1.0, gt=0)
+    batch_from: int = Field(8, ge=1)
+    poll_s: float = Field(30, gt=0)
+    deadline_s: float = Field(4 * 3600, gt=0)
+
+
+class Decision(Schema):
+    """Who asks, and what they need: the inputs of the advice (see `lib.analysis.decision`).
+
+    approaches: the condition that stands for each way. Shares lie in 0 to 1; money is USD of machine time.
+    """
+
+    approaches: dict[Literal["neither", "fine_tuning", "retrieval", "both"], Name] = Field(min_length=2)
+    least_accuracy: float = Field(ge=0, le=1)
+    least_style: float = Field(ge=0, le=1)
+    most_latency_ms: float = Field(gt=0)
+    answers_per_month: float = Field(ge=0)
+    updates_per_month: float = Field(ge=0)
+    usd_per_machine_hour: float = Field(gt=0)
+    most_usd_per_month: float = Field(gt=0)
+
+
+class Study(Schema):
+    """A whole study file. `judge` says who grades the answers that are words with a reference: see lib.judging.judges."""
+
+    name: Name
+    title: str
+    corpus: Corpus
+    models: dict[Name, str]
+    embedding: str
+    generation: Generation
+    retrieval: Retrieval
+    retrievals: dict[Name, Retrieval] = Field(default_factory=dict)
+    recipes: dict[Name, Recipe]
+    conditions: dict[Name, Condition]
+    grids: dict[str, tuple[Block, ...]]
+    hybrid_candidates: tuple[Name, ...] = Field(min_length=1)
+    claims: dict[str, Claim]
+    decision: Decision
+    claude: Claude | None = None
+    judge: Judge = "keyfacts"
+    gradients: Gradients | None = None
+    latency_questions: int = Field(8, ge=1)
+
+    @model_validator(mode="after")
+    def _judge_is_named(self):
+        if self.judge == "claude" and self.claude is None:
+            raise Misplaced(("judge",), self.judge, "judge claude needs a section `claude` with a judge_model")
+        return self
+
+    @model_validator(mode="after")
+    def _references(self):
+        if "base" not in self.models:
+            raise ValueError("models needs an entry `base`")
+        weights = set(self.models) | set(self.recipes)
+        for name, condition in self.conditions.items():
+            if condition.weights not in weights:
+                message = f"weights {condition.weights!r} not one of {sorted(weights)}"
+                raise Misplaced(("conditions", name, "weights"), condition.weights, message)
+            if condition.retrieval not in {None, *self.retrievals}:
+                message = f"retrieval {condition.retrieval!r} not one of {sorted(self.retrievals)}"
+                raise Misplaced(("conditions", name, "retrieval"), condition.retrieval, message)
+        known = set(self.conditions) | {"hybrid"}
+        named = [
+            (("claims", c, "contrasts", i, side), getattr(contrast, side))
+            for c, claim in self.claims.items()
+            for i, contrast in enumerate(claim.contrasts)
+            for side in ("a", "b")
+        ]
+        named += [
+            (("claims", c, "contrasts", i, "right_before", j), name)
+            for c, claim in self.claims.items()
+            for i, contrast in enumerate(claim.contrasts)
+            for j, name in enumerate(contrast.right_before)
+        ]
+        named += [
+            (("grids", g, i, "conditions", j), name)
+            for g, blocks in self.grids.items()
+            for i, block in enumerate(blocks)
+            for j, name in enumerate(block.conditions)
+        ]
+        named += [(("hybrid_candidates", i), name) for i, name in enumerate(self.hybrid_candidates)]
+        named += [(("decision", "approaches", way), name) for way, name in self.decision.approaches.items()]
+        for location, name in named:
+            if name is not None and name not in known:
+                raise Misplaced(location, name, f"condition {name!r} not one of {sorted(known)}")
+        for i, name in enumerate(self.hybrid_candidates):
+            if name == "hybrid" or self.conditions[name].context != "retrieved":
+                raise Misplaced(
+                    ("hybrid_candidates", i), name, f"a hybrid retrieves; {name!r} has no retrieved context"
+                )
+        self._measured_recipes()
+        return self
+
+    def _measured_recipes(self) -> None:
+        measured = [self.gradients.raw, self.gradients.uniform] if self.gradients else []
+        for name, claim in self.claims.items():
+            for place, contrast in enumerate(claim.contrasts):
+                if contrast.metric.startswith("gradient") and contrast.a not in measured:
+                    message = f"gradients are measured of {measured}, not of {contrast.a!r}; see section `gradients`"
+                    raise Misplaced(("claims", name, "contrasts", place, "a"), contrast.a, message)
+        for side in ("raw", "uniform") if self.gradients else ():
+            name = getattr(self.gradients, side)
+            recipe = self.recipes.get(name)
+            if recipe is None or recipe.data != side or recipe.method != "lora" or 0 not in recipe.seeds:
+                message = f"{name!r} is not a recipe with data {side}, method lora and seed 0"
+                raise Misplaced(("gradients", side), name, message)
+            if self.gradients.epochs[-1] != recipe.epochs:
+                message = f"the last point must be the end of {name}, which has {recipe.epochs} epochs"
+                raise Misplaced(("gradients", "epochs"), str(self.gradients.epochs[-1]), message)
+
+    @property
+    def registration(self) -> str:
+        """The hash of what is registered: all that decides which numbers are measured and how they are judged."""
+        named = {"claims", "conditions", "decision", "gradients", "grids", "judge", "recipes", "retrievals"}
+        return runs.content_hash(self.model_dump(mode="json", include=named))
+
+    def retrieval_named(self, name: str | None) -> Retrieval:
+        """The retrieval setting of a name; the `retrieval` section for None."""
+        return self.retrieval if name is None else self.retrievals[name]
 
 
 def load_study(name: str) -> Study:

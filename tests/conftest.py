@@ -9,7 +9,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 from lib import paths
 from lib.corpus.load import load_corpus
-from lib.schema import Study
+from lib.studies import Study
 from tests.standin import KEY, StandIn
 
 CHATML = (

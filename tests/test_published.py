@@ -8,8 +8,7 @@ import pytest
 
 from lib import paths, runs
 from lib.analysis import claims, scoreboard
-from lib.schema import Study
-from lib.studies import load_study
+from lib.studies import Study, load_study
 from lib.workbook import readme
 
 PUBLISHED = sorted(path.parent for path in paths.RESULTS.glob("*/scoreboard.json"))

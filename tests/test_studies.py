@@ -4,8 +4,7 @@ import pytest
 import yaml
 
 from lib import paths
-from lib.schema import Recipe
-from lib.studies import load_study
+from lib.studies import Recipe, load_study
 
 # A small study with one of everything, so that no edit of the real ones disturbs these tests.
 STUDY = """\

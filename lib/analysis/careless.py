@@ -9,7 +9,7 @@ from scipy.stats import norm, ttest_ind_from_stats
 from lib.analysis.pvalues import holm, interval_p
 from lib.analysis.stats import clustered_difference, difference_interval, differences, per_fact
 from lib.analysis.tables import pick, primary
-from lib.schema import Contrast
+from lib.studies import Contrast
 
 COLUMNS = {
     "accuracy": "correct",

@@ -27,7 +27,7 @@ from lib.analysis.stats import (
     share_interval,
 )
 from lib.analysis.tables import pick, primary, right_before
-from lib.schema import Claim, Contrast, Study
+from lib.studies import Claim, Contrast, Study
 
 # With fewer questions than this known to the base model, a share of them kept says too little to decide on.
 FEWEST_KNOWN = 60

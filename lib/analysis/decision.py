@@ -18,7 +18,7 @@ import pandas as pd
 
 from lib.analysis.stats import Estimate, estimate
 from lib.analysis.tables import primary
-from lib.schema import Decision, Study
+from lib.studies import Decision, Study
 
 OPEN, NONE = "not enough evidence", "none suffices"
 WORDS = {

@@ -3,7 +3,7 @@
 import pandas as pd
 
 from lib.corpus.load import Corpus
-from lib.schema import Claim
+from lib.studies import Claim
 
 VERDICTS = {"held": "held", "not_held": "not held", "undecided": "undecided"}
 

@@ -4,7 +4,7 @@ import pandas as pd
 
 from lib.analysis.stats import detectable_difference, differences
 from lib.analysis.tables import primary
-from lib.schema import Contrast
+from lib.studies import Contrast
 
 # The discordance assumed where dev rows do not tell: written down before the first run.
 PLANNED_DISCORDANCE = 0.3

@@ -11,7 +11,7 @@ from lib.answering.conditions import Bench
 from lib.corpus.records import Question
 from lib.retrieval.contexts import MARKER
 from lib.retrieval.metrics import retrieval_scores
-from lib.schema import Study
+from lib.studies import Study
 
 CUTOFFS = (1, 3, 5, 10)
 # Reciprocal rank within the first five, as notebook 05 scores its three searches: lines of one scoreboard must be alike.

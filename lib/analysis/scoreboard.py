@@ -11,7 +11,7 @@ from lib.analysis.failures import bounded_difference, bounded_estimate
 from lib.analysis.stats import Estimate, estimate, wilson
 from lib.analysis.tables import frame, primary, screened_kept
 from lib.corpus.load import CURRENT, UNTRAINED
-from lib.schema import Study
+from lib.studies import Study
 
 
 def load_records(study: str, notebooks: list[str]) -> pd.DataFrame:

@@ -16,7 +16,7 @@ from lib.models.likelihood import choice_scores
 from lib.models.prompts import INSTRUCTIONS, RENDERERS, Prompt, target_answer, user_message
 from lib.models.registry import LanguageModel
 from lib.retrieval.citations import aligned_passage
-from lib.schema import Block, Condition, Study
+from lib.studies import Block, Condition, Study
 from lib.training.gradients import Adapter
 from lib.training.recipes import build_examples
 from lib.training.sft import Trained, load_trained, train

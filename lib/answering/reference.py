@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from lib import runs
 from lib.corpus.records import Answer, Question
 from lib.models import claude, claude_api
-from lib.schema import Study
+from lib.studies import Study
 
 
 def claude_client(study: Study) -> claude.Client | None:

@@ -8,7 +8,7 @@ from lib.corpus.records import Document, Passage, Question
 from lib.retrieval.chunking import gold_passages, split_documents
 from lib.retrieval.contexts import choose, plant
 from lib.retrieval.index import Index, build_index
-from lib.schema import Study
+from lib.studies import Study
 
 
 class Shelf:

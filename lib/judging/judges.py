@@ -7,7 +7,7 @@ from lib.corpus.records import Answer, Fact, Question, Verdict
 from lib.judging.keyfacts import Grade, grade
 from lib.judging.style import is_uniform, parse_json_answer
 from lib.models.claude import Client, JudgeItem, Judgement
-from lib.schema import Study
+from lib.studies import Study
 
 
 def judge_answers(corpus: Corpus, study: Study, answers: Sequence[Answer], *, split: str = "test") -> list[dict]:

@@ -4,7 +4,7 @@ import json
 from functools import partial
 from typing import Any, NamedTuple
 
-from lib import schema
+from lib import studies
 from lib.corpus.records import Verdict
 from lib.models import prompts
 from lib.models.claude_api import Unusable
@@ -50,7 +50,7 @@ class Judgement(NamedTuple):
 class Client:
     """Asks the models of a study's `claude` section. Raises RuntimeError without the section or ANTHROPIC_API_KEY."""
 
-    def __init__(self, study: schema.Study):
+    def __init__(self, study: studies.Study):
         self._replies, self._models = Replies(study), study.claude
 
     @property
@@ -70,12 +70,12 @@ class Client:
         return [failed(str(reply)) if isinstance(reply, Unusable) else reply for reply in found]
 
 
-def answer_request(models: schema.Claude, text: str) -> dict:
+def answer_request(models: studies.Claude, text: str) -> dict:
     """The body that asks `answer_model` a question under the neutral instruction."""
     return _body(models.answer_model, prompts.INSTRUCTIONS["neutral"], text)
 
 
-def judge_request(models: schema.Claude, item: JudgeItem) -> dict:
+def judge_request(models: studies.Claude, item: JudgeItem) -> dict:
     """The body that asks `judge_model` for a judgement in the form of JUDGE_SCHEMA.
 
     The answer is ASCII JSON with its angle brackets escaped, so that it can neither close the fence nor leave it.

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from lib import progress, runs, schema
+from lib import progress, runs, studies
 from lib.models.claude_api import TRIES, Api, Unknown, Unusable, message_of, size_of, whole_text
 
 # US dollars per million tokens (input, output); check before a large run. A batch costs BATCH_FACTOR of it.
@@ -51,7 +51,7 @@ class Replies:
     study's requests have cost since the cache was made, as of the last reply.
     """
 
-    def __init__(self, study: schema.Study):
+    def __init__(self, study: studies.Study):
         if study.claude is None:
             raise RuntimeError(f"study {study.name} has no section `claude`: give it answer_model and judge_model")
         if unpriced := {study.claude.answer_model, study.claude.judge_model} - set(PRICES_USD_PER_MTOK):

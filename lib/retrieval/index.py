@@ -19,7 +19,7 @@ from lancedb.table import LanceTable
 from lib import runs
 from lib.corpus.records import Passage
 from lib.retrieval.encoder import encode, load_encoder
-from lib.schema import Retrieval
+from lib.studies import Retrieval
 
 # Negation decides many tax answers, so "no" and "not" stay searchable; the rest is the usual list.
 STOP_WORDS = ["a", "an", "and", "are", "as", "at", "be", "by", "for", "i", "in", "is", "it", "my", "of", "on", "or"]

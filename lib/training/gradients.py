@@ -17,7 +17,7 @@ from transformers import AutoModelForCausalLM, PreTrainedModel
 import lib.training.targets
 from lib import progress, runs
 from lib.models import registry
-from lib.schema import Recipe
+from lib.studies import Recipe
 from lib.training import sft
 from lib.training.targets import Row, Target, encode, token_losses
 

@@ -8,7 +8,7 @@ from transformers import PreTrainedTokenizerBase
 from lib.corpus.load import Corpus
 from lib.corpus.records import Passage, Question
 from lib.models.prompts import ABSTENTION, INSTRUCTIONS, Prompt, render_chat, target_answer
-from lib.schema import Recipe
+from lib.studies import Recipe
 
 # One in five examples lacks the passage that holds the answer, so that abstaining is learned too (RAFT uses 20 %).
 WITHOUT_GOLD = 5

@@ -20,7 +20,7 @@ from trl import SFTConfig, SFTTrainer
 
 from lib import progress, runs
 from lib.models import registry
-from lib.schema import Recipe
+from lib.studies import Recipe
 from lib.training.recipes import Example
 
 SECONDS_BETWEEN_CHECKPOINTS = 120

@@ -14,8 +14,7 @@ import nbformat
 from lib import paths, runs
 from lib.corpus.load import load_corpus
 from lib.models import claude
-from lib.schema import Study
-from lib.studies import load_study, locate_study
+from lib.studies import Study, load_study, locate_study
 from lib.workbook import report, show
 
 TIMEOUT_SECONDS = 6 * 3600

@@ -5,8 +5,7 @@ import re
 
 from lib import paths, runs
 from lib.analysis import decision
-from lib.schema import Study
-from lib.studies import load_study
+from lib.studies import Study, load_study
 from lib.workbook.report import FLIPS_HEADER, HEADLINE_HEADER, headline_rows
 
 RESULTS = paths.RESULTS / "itr"

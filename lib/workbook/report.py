@@ -16,8 +16,7 @@ from nbconvert import HTMLExporter
 
 from lib import paths, runs
 from lib.analysis import decision
-from lib.schema import Study
-from lib.studies import load_study
+from lib.studies import Study, load_study
 
 STYLE = (Path(__file__).parent / "report.css").read_text(encoding="utf-8")
 

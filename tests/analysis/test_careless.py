@@ -5,7 +5,7 @@ import pytest
 
 from lib.analysis import careless
 from lib.analysis.tables import frame
-from lib.schema import Contrast
+from lib.studies import Contrast
 
 
 def rows(condition, shares, seeds=3):

@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 from lib.analysis import claims, stats
 from lib.analysis.claims import Evidence, combine, decide, describe, find, judge_claims
 from lib.analysis.tables import frame
-from lib.schema import Claim, Contrast
-from lib.studies import load_study
+from lib.studies import Claim, Contrast, load_study
 
 NAN = math.nan
 

@@ -5,7 +5,7 @@ from collections import namedtuple
 import pandas as pd
 
 from lib.analysis import findings
-from lib.schema import Claim
+from lib.studies import Claim
 
 CLAIM = Claim(
     text="Rank helps.", notebook="04_rank_sweep", missing="x", margin_reason="5 points pay.", otherwise="Too few facts."

@@ -4,7 +4,7 @@ import pytest
 
 from lib.analysis.planning import PLANNED_DISCORDANCE, detectable, planned_discordance
 from lib.analysis.tables import frame
-from lib.schema import Contrast
+from lib.studies import Contrast
 
 CONTRAST = Contrast(a="tuned", b="base", probe="paraphrase", metric="accuracy", direction="greater", margin=0.0)
 

@@ -9,7 +9,7 @@ from lib.analysis import recall, stats
 from lib.analysis.tables import frame
 from lib.answering.conditions import Bench
 from lib.retrieval.contexts import MARKER
-from lib.schema import Condition
+from lib.studies import Condition
 
 
 @pytest.fixture(scope="module")

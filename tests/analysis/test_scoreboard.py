@@ -7,7 +7,7 @@ import pytest
 from lib import paths
 from lib.analysis import claims, scoreboard, stats
 from lib.analysis.stats import wilson
-from lib.schema import Claim, Contrast
+from lib.studies import Claim, Contrast
 
 FACTS = ["a", "b", "c", "d", "e"]
 

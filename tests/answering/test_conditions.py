@@ -9,7 +9,7 @@ from lib.answering.conditions import Bench
 from lib.answering.shelf import Shelf
 from lib.models.prompts import INSTRUCTIONS, user_message
 from lib.retrieval.contexts import PLANTED
-from lib.schema import Block, Condition
+from lib.studies import Block, Condition
 
 K = 3
 

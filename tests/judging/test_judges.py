@@ -10,7 +10,7 @@ from lib.corpus.load import Corpus, load_corpus
 from lib.corpus.records import Answer, Fact, Question, Replacement
 from lib.judging import judges
 from lib.judging.judges import judge_answer, judge_answers
-from lib.schema import Claude
+from lib.studies import Claude
 from tests import standin as api
 
 FACTS = (

@@ -7,7 +7,7 @@ import pytest
 
 from lib.corpus.records import Verdict
 from lib.models import claude, prompts
-from lib.schema import Claude
+from lib.studies import Claude
 from tests.standin import sent
 
 ITEM = claude.JudgeItem("What is the limit under section 80C?", "Rs 1,50,000", "It is Rs 1.5 lakh.")

@@ -11,7 +11,7 @@ from lib import paths, runs
 from lib.models import claude_api, claude_replies
 from lib.models.claude_api import Unusable
 from lib.models.claude_replies import Replies, cost_usd, estimated_tokens, worst_usd
-from lib.schema import Claude
+from lib.studies import Claude
 from tests import standin as api
 from tests.standin import DROPPED, KEY, LOST, Reply, busy, error, message, sent
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from lib import paths
 from lib.corpus.records import Passage
 from lib.retrieval.index import STOP_WORDS, Index, build_index, sentences_of
-from lib.schema import Retrieval
+from lib.studies import Retrieval
 
 EMBEDDER = "all-minilm-l6-v2"
 TEXTS = {

@@ -7,7 +7,7 @@ from transformers import AutoModelForCausalLM
 
 from lib.analysis import conflict
 from lib.corpus.load import load_corpus
-from lib.schema import Recipe
+from lib.studies import Recipe
 from lib.training import gradients, sft
 from lib.training.curves import measure_losses
 from lib.training.gradients import Adapter, Measured, gram_matrices, group_parameters, measure

@@ -20,7 +20,7 @@ from trl import SFTTrainer
 
 from lib import paths
 from lib.models.prompts import Prompt, render_chat
-from lib.schema import Recipe
+from lib.studies import Recipe
 from lib.training import sft
 from lib.training.recipes import Example
 
@@ -231,7 +231,7 @@ import torch
 torch.set_num_threads(1)
 from pathlib import Path
 from lib import paths
-from lib.schema import Recipe
+from lib.studies import Recipe
 from lib.training import sft
 from lib.training.recipes import Example
 

@@ -4,7 +4,7 @@ import pytest
 
 from lib.answering.conditions import Bench
 from lib.models.claude_replies import PRICES_AS_OF, PRICES_USD_PER_MTOK, estimated_tokens
-from lib.schema import Claude
+from lib.studies import Claude
 from lib.training.recipes import build_examples
 from lib.training.sft import tokenize
 from lib.workbook import plan

@@ -11,7 +11,7 @@ import pytest
 from nbformat import v4
 
 from lib import paths
-from lib.schema import Decision
+from lib.studies import Decision
 from lib.workbook import report
 
 HOSTILE = (
