@@ -1,7 +1,8 @@
 """A stand-in for the Claude API: a real HTTP server on loopback that speaks Messages, token counts, models and batches.
 
-It grades by itself: CORRECT when the reference stands in the answer, else INCORRECT. What it accepted, hence charged, is in
-`accepted`. Faults are queued by operation, or set by a function for the requests of a batch.
+It grades by itself: CORRECT when the reference stands in the answer, else INCORRECT; of two answers it prefers the shorter.
+What it accepted, hence charged, is in `accepted`. Faults are queued by operation, or set by a
+function for the requests of a batch.
 """
 
 import json
@@ -56,8 +57,11 @@ def sent(text, **more):
 
 
 def graded(body):
-    """What the stand-in replies to a request: a grade when it is asked for one, else the question turned round."""
+    """What the stand-in replies to a request: a grade or a preference when asked for one, else the question turned round."""
     text = body["messages"][0]["content"]
+    if pair := re.fullmatch(r"(?s).*\nAnswer A:\n<<<\n(.*)\n>>>\nAnswer B:\n<<<\n(.*)\n>>>", text):
+        better = "A" if len(pair[1]) < len(pair[2]) else "B" if len(pair[2]) < len(pair[1]) else "TIE"
+        return message(json.dumps({"reason": "the shorter one", "better": better}))
     found = re.fullmatch(r"Question: .*\nReference: (.*)\nAnswer:\n<<<\n(.*)\n>>>", text)
     if not found:
         return message(text[::-1])

@@ -1,6 +1,5 @@
 """A second offline opinion: a local language model as judge, by the likelihood of the three verdicts, without generating."""
 
-import json
 from collections.abc import Sequence
 
 from lib import runs
@@ -24,17 +23,10 @@ def judge_by_likelihood(
     Args: template is a key of `lib.models.prompts.RENDERERS`.
     """
     labels = tuple(VERDICTS)
-    texts = [RENDERERS[template](lm.tokenizer, Prompt(JUDGE_INSTRUCTION, _shown(item))) for item in items]
+    shown = [f"{item.shown}\nGive the strict verdict alone, in one word." for item in items]
+    texts = [RENDERERS[template](lm.tokenizer, Prompt(JUDGE_INSTRUCTION, text)) for text in shown]
     key = runs.content_hash({"judge": lm.fingerprint, "prompts": texts, "layout": list(layout)})
     return [_judgement(scores) for scores in choice_scores(lm, texts, [labels] * len(texts), layout=layout, key=key)]
-
-
-def _shown(item: JudgeItem) -> str:
-    encoded = json.dumps(item.answer).replace("<", "\\u003c").replace(">", "\\u003e")
-    return (
-        f"Question: {item.question}\nReference: {item.reference}\nAnswer:\n<<<\n{encoded}\n>>>\n"
-        "Give the strict verdict alone, in one word."
-    )
 
 
 def _judgement(scores: Sequence[float]) -> Judgement:

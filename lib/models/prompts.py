@@ -50,6 +50,14 @@ def _unfenced(text: str) -> str:
     return re.sub(r"[<>]{2,}|<\|?[a-z_]{1,20}\|?>", " ", text)
 
 
+def fenced(text: str) -> str:
+    """A text as data between fences: one line of ASCII JSON, its angle brackets escaped, so that it can neither close the
+    fence nor leave it.
+    """
+    encoded = json.dumps(text).replace("<", "\\u003c").replace(">", "\\u003e")
+    return f"<<<\n{encoded}\n>>>"
+
+
 def chat_messages(prompt: Prompt) -> list[dict[str, str]]:
     """The prompt as chat turns; worked examples are earlier turns."""
     messages = [{"role": "system", "content": prompt.instruction}]

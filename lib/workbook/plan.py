@@ -12,9 +12,7 @@ from typing import NamedTuple
 from lib import runs
 from lib.answering.conditions import Bench
 from lib.corpus.load import load_corpus
-from lib.corpus.records import Question
-from lib.models import registry
-from lib.models.claude import JudgeItem, answer_request, judge_request
+from lib.models import claude, registry
 from lib.models.claude_api import Api, Unusable, available
 from lib.models.claude_replies import PRICES_AS_OF, PRICES_USD_PER_MTOK, cost_usd, estimated_tokens, worst_usd
 from lib.models.generate import Layout, generate, plan_batches
@@ -201,7 +199,8 @@ class ClaudeCost(NamedTuple):
 
 
 def forecast_claude(bench: Bench) -> ClaudeCost:
-    """The cost of the study's `claude` section: notebook 01's answers and second opinions, or every judgement there is.
+    """The cost of the study's `claude` section: notebook 01's answers and second opinions, or every judgement there is; the
+    rewritings of notebook 03 and the comparisons of notebook 06.
 
     Answers are not known yet: each is taken to be as long as it may be, four bytes a token, and different from all others.
     """
@@ -239,12 +238,15 @@ def _claude_requests(bench: Bench) -> list[dict]:
     judged = [question for question in questions if question.expected is not None]
     if every:  # Claude's own answers, and the screening of the base model
         judged += [*asked, *(q for probe in ("general", "easy") for q in bench.corpus.screen(probe))]
-    return [answer_request(models, q.text) for q in asked] + [_judgement_of(bench, q) for q in judged]
-
-
-def _judgement_of(bench: Bench, question: Question) -> dict:
     answer = "word " * (4 * bench.layout.max_new_tokens // 5)
-    return judge_request(bench.study.claude, JudgeItem(question.text, question.expected, answer))
+    bodies = [claude.answer_request(models, q.text) for q in asked]
+    bodies += [claude.judge_request(models, claude.JudgeItem(q.text, q.expected, answer)) for q in judged]
+    if "03_claude_reformatting" in study.grids:
+        bodies += [claude.reformat_request(models, item) for item in bench.corpus.items("test", claude.SAMPLE)]
+    if "06_hybrid" in study.grids:  # two pairs of arms, each in both orders
+        pairs = [claude.Pair(q.text, q.expected, answer, answer) for q in asked[: claude.SAMPLE]]
+        bodies += [claude.prefer_request(models, pair) for pair in pairs] * 4
+    return bodies
 
 
 def print_claude(bench: Bench) -> None:

@@ -3,6 +3,7 @@
 import pytest
 
 from lib.answering.conditions import Bench
+from lib.models.claude import SAMPLE
 from lib.models.claude_replies import PRICES_AS_OF, PRICES_USD_PER_MTOK, estimated_tokens
 from lib.studies import Claude
 from lib.training.recipes import build_examples
@@ -88,6 +89,17 @@ def test_a_study_judged_by_claude_pays_for_every_answer_that_has_a_reference(ben
     screened = len(bench.corpus.screen("general")) + len(bench.corpus.screen("easy"))
     answers = len(bench.corpus.ask("paraphrase"))
     assert plan.forecast_claude(bench).requests == answers + grid + few + answers + screened
+
+
+def test_the_rewritings_and_comparisons_of_later_notebooks_are_paid_too(bench):
+    before = plan.forecast_claude(asking_claude(bench)).requests
+    block = bench.study.grids["some"]
+    grids = {**bench.study.grids, "03_claude_reformatting": block, "06_hybrid": block}
+    bench.study = bench.study.model_copy(update={"grids": grids})
+    few = len(bench.corpus.items("test")), len(bench.corpus.ask("paraphrase"))
+    assert max(few) <= SAMPLE
+    # two pairs of arms, each in both orders
+    assert plan.forecast_claude(bench).requests == before + few[0] + 4 * few[1]
 
 
 def test_with_a_key_the_api_counts_some_requests_and_answers_none(bench, standin):
