@@ -131,3 +131,12 @@ def test_what_was_replaced_was_replaced_for_a_reason():
     )
     assert (kept.rate.to_numpy() >= lost.rate.to_numpy()).all() and kept.rate.mean() > lost.rate.mean() + 0.04
     assert rate["no correction of 20", "size"].min() > 0.2
+
+
+def test_the_summary_spans_all_shapes_of_a_procedure():
+    found = {
+        "rows": [{"role": "used", "measure": "size", "procedure": "p", "rate": rate} for rate in (0.01, 0.02, 0.06)]
+    }
+    (line,) = simulation.summary(found).to_dict("records")
+    assert (line["min"], line["median"], line["max"], line["shapes"]) == (1.0, 2.0, 6.0, 3)
+    assert set(simulation.summary(PUBLISHED).role) == {"used", "replaced", "limit"}
