@@ -291,6 +291,7 @@ class Study(Schema):
     judge: Judge = "keyfacts"
     gradients: Gradients | None = None
     latency_questions: int = Field(8, ge=1)
+    second_judge_answers: int = Field(40, ge=1)  # labelled answers that the base model judges as well, in notebook 01
 
     @model_validator(mode="after")
     def _judge_is_named(self):
