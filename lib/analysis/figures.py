@@ -43,8 +43,10 @@ def color_of(condition: str) -> str:
 def intervals(table: pd.DataFrame, *, topic: str, xlabel: str) -> Axes:
     """One dot with its 95 % interval a row: columns condition, value, low, high, facts. First row on top.
 
-    The title states the finding, read from the table, so that it cannot outlive its numbers.
+    The title states the finding, read from the table, so that it cannot outlive its numbers; of an empty table, that.
     """
+    if table.empty:
+        return _nothing(f"{topic}: there is nothing to show")
     best = table.loc[table.value.idxmax()]
     title = f"{topic}: {best.condition} is highest, {100 * best.value:.0f} %"
     figure, ax = plt.subplots(figsize=(8, 0.42 * len(table) + 1.3), layout="constrained")
@@ -61,6 +63,13 @@ def intervals(table: pd.DataFrame, *, topic: str, xlabel: str) -> Axes:
         xlim=(-2, 102), ylim=(0.4, len(table) + 0.8), title=title, xlabel=f"{xlabel}; line: 95 % interval over facts"
     )
     ax.grid(axis="x", alpha=0.25)
+    return ax
+
+
+def _nothing(title: str) -> Axes:
+    figure, ax = plt.subplots(figsize=(8, 1.0), layout="constrained")
+    ax.set(title=title)
+    ax.axis("off")
     return ax
 
 

@@ -213,6 +213,14 @@ def test_outcomes_fill_each_bar_and_the_title_names_the_stalest():
     assert len({bars[0].get_hatch() for bars in ax.containers}) == 3  # told apart without colour, too
 
 
+def test_intervals_of_nothing_say_so():
+    """A model that knew none of the items has nothing to forget."""
+    empty = pd.DataFrame(columns=["condition", "value", "low", "high", "facts"])
+    ax = figures.intervals(empty, topic="Known before", xlabel="%")
+    assert title(ax) == "Known before: there is nothing to show"
+    assert figures.intervals(pd.DataFrame(), topic="Known before", xlabel="%") is not None
+
+
 def test_without_replaced_rules_the_figure_says_so():
     ax = figures.stacked_outcomes(OUTCOMES[:0])
     ax.figure.canvas.draw()
