@@ -63,11 +63,11 @@ class Corpus(Schema):
 class Recipe(Schema):
     """How one set of weights is trained. `facts` limits training to the first facts of the split, in study order.
 
-    data: answers of the test split (raw, uniform), reading exercises of the raft split (raft, json), or the answers about
-    replaced rules as they stood or as they stand (before, after).
+    data: answers of the test split (raw, uniform), reading exercises of the raft split (raft, json), the raft split's
+    answers without passages (style), or the answers about replaced rules as they stood or as they stand (before, after).
     """
 
-    data: Literal["raw", "uniform", "raft", "json", "before", "after"]
+    data: Literal["raw", "uniform", "raft", "json", "style", "before", "after"]
     method: Literal["lora", "full"] = "lora"
     rank: int | None = Field(None, ge=1)
     alpha: int | None = Field(None, ge=1)
@@ -89,17 +89,19 @@ class Condition(Schema):
 
     `batch_size` overrides the study's layout; only the noise floor does. `retrieval` names one of the study's `retrievals`;
     unset, its `retrieval` section holds. `vintage` searches the pages of the replaced rules, before or after their
-    replacement, in place of the guides.
+    replacement, in place of the guides. `unless_surer` names a condition without passages, whose answer is given in place of
+    this one's wherever the model is surer of it (`lib.answering.routing`).
     """
 
     weights: Name
-    context: Literal["none", "retrieved", "poisoned", "gold", "distractors"] = "none"
+    context: Literal["none", "retrieved", "reversed", "poisoned", "gold", "distractors"] = "none"
     retrieval: Name | None = None
     prompt: Literal["chat", "few_shot"] = "chat"
     instruction: Literal["neutral", "reworded", "style", "json"] = "neutral"
     shots: int = Field(0, ge=0, le=8)
     batch_size: int | None = Field(None, ge=1)
     vintage: Literal["before", "after"] | None = None
+    unless_surer: Name | None = None
 
     @model_validator(mode="after")
     def _vintage_is_searched(self):
@@ -308,6 +310,12 @@ class Study(Schema):
             if condition.weights not in weights:
                 message = f"weights {condition.weights!r} not one of {sorted(weights)}"
                 raise Misplaced(("conditions", name, "weights"), condition.weights, message)
+            closed = self.conditions.get(condition.unless_surer or name)
+            routed = condition.unless_surer is not None
+            if routed and (closed is None or closed.context != "none" or condition.weights in self.recipes):
+                plain = sorted(n for n, other in self.conditions.items() if other.context == "none")
+                message = f"untrained weights can give way to a condition without passages, which are {plain}"
+                raise Misplaced(("conditions", name, "unless_surer"), condition.unless_surer, message)
             if condition.retrieval not in {None, *self.retrievals}:
                 message = f"retrieval {condition.retrieval!r} not one of {sorted(self.retrievals)}"
                 raise Misplaced(("conditions", name, "retrieval"), condition.retrieval, message)
@@ -364,7 +372,8 @@ class Study(Schema):
     def registration(self) -> str:
         """The hash of what is registered: all that decides which numbers are measured and how they are judged."""
         named = {"claims", "conditions", "decision", "gradients", "grids", "judge", "recipes", "retrievals"}
-        return runs.content_hash(self.model_dump(mode="json", include=named))
+        # Without what is not set, so that a field which a later version adds does not make an old study look changed.
+        return runs.content_hash(self.model_dump(mode="json", include=named, exclude_none=True))
 
     def retrieval_named(self, name: str | None) -> Retrieval:
         """The retrieval setting of a name; the `retrieval` section for None."""

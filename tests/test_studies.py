@@ -134,6 +134,16 @@ FAULTS = {
     ),
     "hybrid without retrieval": ("[both]", "[tuned]", ["hybrid_candidates.0", "'tuned' has no retrieved context"]),
     "unknown hybrid": ("[both]", "[booth]", ["hybrid_candidates.0", "'booth' not one of ['base', 'both'"]),
+    "routing to a condition with passages": (
+        "{weights: base, context: retrieved, retrieval: whole}",
+        "{weights: base, context: retrieved, retrieval: whole, unless_surer: both}",
+        ["conditions.pages.unless_surer", "can give way to a condition without passages", "got 'both'"],
+    ),
+    "routing of trained weights": (
+        "{weights: tuned, context: retrieved}",
+        "{weights: tuned, context: retrieved, unless_surer: base}",
+        ["conditions.both.unless_surer", "untrained weights can give way", "got 'base'"],
+    ),
     "unknown weights": (
         "{weights: full}",
         "{weights: fool}",

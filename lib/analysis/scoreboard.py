@@ -13,6 +13,8 @@ from lib.analysis.tables import frame, primary, screened_kept
 from lib.corpus.load import CURRENT, UNTRAINED
 from lib.studies import Study
 
+EITHER = "either of them"
+
 
 def load_records(study: str, notebooks: list[str]) -> pd.DataFrame:
     """All test rows of the notebooks, each cell once (its first notebook's), with the column `notebook`.
@@ -67,7 +69,7 @@ def scoreboard(evidence: Evidence, summaries: dict[str, dict], findings: list[Fi
     table = evidence.table
     lines = [*_accuracies(table), *_styles(table), *_kept(table), *_hallucination(table), *_costs(table, evidence)]
     lines += [
-        *_citations(table),
+        *citations(table),
         *_currency(table),
         *_deltas(findings),
         *_union(table),
@@ -105,7 +107,7 @@ def _hallucination(table: pd.DataFrame):
         yield score(f"hallucination/{condition}", result, unit="share", notebook=rows.notebook.iloc[0])
 
 
-def _citations(table: pd.DataFrame):
+def citations(table: pd.DataFrame):
     """Of the passages aligned with answers (`lib.retrieval.citations`), how many are gold, and how often gold is found so.
 
     precision: share of answers with an aligned passage where that passage is gold. recall: share of answers with a gold
@@ -161,23 +163,46 @@ def _deltas(findings: list[Finding]):
 def _union(table: pd.DataFrame):
     """Facts that fine-tuning alone, retrieval alone, both or neither got right: the hybrid's head-room."""
     counts = discordance(table, "lora_raw_20ep", "rag")
-    n = int(counts.sum())
-    if n == 0:
+    if counts.sum() == 0:
         return  # a study without these two conditions
-    right = n - int(counts["neither"])
-    yield score("union/ft_or_rag", wilson(right, n), unit="share", notebook="06_hybrid")
+    for row in head_room(table, "lora_raw_20ep", "rag", ["hybrid"]).itertuples():
+        result = Estimate(row.value, row.low, row.high, row.facts)
+        name = "ft_or_rag" if row.condition == EITHER else row.condition
+        yield score(f"union/{name}", result, unit="share", notebook="06_hybrid")
 
 
 def discordance(table: pd.DataFrame, tuned: str, retrieved: str) -> pd.Series:
     """Counts of facts by who is right (both, only the tuned, only the retrieved, neither), paraphrase, first seed."""
-    asked = primary(table[(table.probe == "paraphrase") & (table.split == "test")])
-    sides = [
-        asked[(asked.condition == name) & (asked.seed == 0)].set_index("question_id").correct > 0
-        for name in (tuned, retrieved)
-    ]
-    a, b = sides[0].align(sides[1], join="inner")
+    right = _right(table, [tuned, retrieved])
+    a, b = right[tuned], right[retrieved]
     parts = {"both": a & b, f"only {tuned}": a & ~b, f"only {retrieved}": ~a & b, "neither": ~a & ~b}
     return pd.Series({name: int(rows.sum()) for name, rows in parts.items()})
+
+
+def head_room(table: pd.DataFrame, tuned: str, retrieved: str, combined: list[str]) -> pd.DataFrame:
+    """Share of facts right by either of two conditions, by each alone, and by what combines them; one row each.
+
+    What a combination can win over the better one alone is the first row less that one. Over the facts that all were
+    asked, first seed, as `discordance` counts them; columns as figures.intervals takes them. A combination that was not
+    asked is left out.
+    """
+    asked = [name for name in [tuned, retrieved, *combined] if name in set(table.condition)]
+    right = _right(table, asked)
+    right.insert(0, EITHER, right[tuned] | right[retrieved])
+    shares = {name: wilson(int(column.sum()), len(column)) for name, column in right.items()} if len(right) else {}
+    return pd.DataFrame(
+        [
+            {"condition": name, "value": s.value, "low": s.low, "high": s.high, "facts": s.n, "seeds": 1}
+            for name, s in shares.items()
+        ]
+    )
+
+
+def _right(table: pd.DataFrame, names: list[str]) -> pd.DataFrame:
+    """Whether each condition's first seed got a fact right, over the paraphrase questions that all of them were asked."""
+    asked = primary(table[(table.probe == "paraphrase") & (table.split == "test") & (table.seed == 0)])
+    sides = {name: asked[asked.condition == name].set_index("question_id").correct > 0 for name in names}
+    return pd.DataFrame(sides, columns=names).dropna().astype(bool)
 
 
 def _training(summaries: dict[str, dict]):

@@ -254,15 +254,15 @@ def difference_interval(difference: Sequence[float], *, level: float) -> tuple[f
 
     A bootstrap of facts that all agree has width 0, as if nothing could ever differ; with few facts that is false
     certainty. Agresti and Min (2005) add half a fact to each cell of the paired table and keep a width of about 2 / n
-    there (`agresti_min`). Differences that are no shares, as milliseconds and tokens are not, have the bootstrap's
-    interval alone.
+    there (`agresti_min`). Cut at -1 and 1, beyond which no difference of shares lies. Differences that are no shares, as
+    milliseconds and tokens are not, have the bootstrap's interval alone.
     """
     values = np.asarray(difference, dtype=float)
     low, high = bootstrap_mean(values, level)
     if np.abs(values).max() > 1:
         return low, high
     low_min, high_min = agresti_min(values.sum(), (values**2).sum(), values.size, level)
-    return min(low, float(low_min)), max(high, float(high_min))
+    return max(-1.0, min(low, float(low_min))), min(1.0, max(high, float(high_min)))
 
 
 def agresti_min(total, squares, n, level: float):

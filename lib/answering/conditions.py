@@ -7,6 +7,7 @@ from functools import partial
 import lib.models.generate
 import lib.models.likelihood
 from lib import runs
+from lib.answering.routing import confidence, surer
 from lib.answering.shelf import Shelf
 from lib.corpus.load import Corpus
 from lib.corpus.records import Answer, Passage, Question
@@ -72,9 +73,16 @@ class Bench:
         return self.study.conditions[self.hybrid if name == "hybrid" else name]
 
     def seeds(self, name: str) -> tuple[int, ...]:
-        """The training seeds of a condition; untrained ones have seed 0 alone."""
-        recipe = self.study.recipes.get(self.condition(name).weights)
+        """The training seeds of a condition, or of the one it gives way to; untrained ones have seed 0 alone."""
+        recipe = self.study.recipes.get(self.sides(name)[-1].weights)
         return recipe.seeds if recipe else (0,)
+
+    def sides(self, name: str) -> list[Condition]:
+        """What a condition asks: itself, and before its answer is given the condition that it gives way to, if any."""
+        condition = self.condition(name)
+        if not condition.unless_surer:
+            return [condition]
+        return [condition.model_copy(update={"unless_surer": None}), self.study.conditions[condition.unless_surer]]
 
     def screen(self, probes: Sequence[str], conditions: Sequence[str] = ("base",)) -> list[Answer]:
         """The answers of untrained conditions to the other wording of the probes' questions."""
@@ -86,10 +94,26 @@ class Bench:
         """Answers of one condition with one seed, in the order of `questions`."""
         if not questions:
             return []
-        condition = self.condition(name)
+        sides = self.sides(name)
+        answers = [self._answered(name, side, questions, seed) for side in sides]
+        if len(sides) == 1:
+            return answers[0]
+        return surer(
+            *answers, *(self._confidence(*of_one, questions, seed) for of_one in zip(sides, answers, strict=True))
+        )
+
+    def _confidence(self, condition: Condition, answers: list[Answer], questions, seed: int) -> list[float]:
+        lm, prompts, _ = self._asked(condition, questions, seed)
+        return confidence(lm, prompts, [answer.text for answer in answers], self.layout)
+
+    def _asked(self, condition: Condition, questions: Sequence[Question], seed: int) -> tuple:
+        """The model that is asked, the prompts as it reads them, and the passages in them."""
         lm = self.language_model(condition.weights, seed)
         passages = self.shelf.passages(questions, condition.context, condition.retrieval, condition.vintage)
-        prompts = self.prompts(condition, lm, questions, passages)
+        return lm, self.prompts(condition, lm, questions, passages), passages
+
+    def _answered(self, name: str, condition: Condition, questions: Sequence[Question], seed: int) -> list[Answer]:
+        lm, prompts, passages = self._asked(condition, questions, seed)
         if questions[0].probe == "choice":
             return self._choose(name, questions, seed, lm, prompts, passages)
         stop = STOPS[condition.prompt]
@@ -148,21 +172,26 @@ class Bench:
     def latency(self, conditions: Sequence[str], questions: Sequence[Question]) -> dict[str, list[float]]:
         """Milliseconds per answer, retrieval included, each question asked alone and nothing cached.
 
-        The first answer of a condition warms it up and is not counted.
+        The first answer of a condition warms it up and is not counted. Where two answers are written before one is given,
+        both are counted.
         """
         measured = {}
         for name in conditions:
-            condition = self.condition(name)
-            lm = self.language_model(condition.weights, self.seeds(name)[0])
-            times = []
-            for question in [questions[0], *questions]:
-                started = time.perf_counter()
-                passages = self.shelf.retrieve([question], condition.context, condition.retrieval, condition.vintage)
-                (prompt,) = self.prompts(condition, lm, [question], passages)
-                answer_alone(lm, prompt, layout=self.layout, stop=STOPS[condition.prompt])
-                times.append((time.perf_counter() - started) * 1000)
-            measured[name] = times[1:]
+            sides = [
+                self._times(side, self.seeds(name)[0], [questions[0], *questions])[1:] for side in self.sides(name)
+            ]
+            measured[name] = [sum(times) for times in zip(*sides, strict=True)]
         return measured
+
+    def _times(self, condition: Condition, seed: int, questions: Sequence[Question]) -> list[float]:
+        lm, times = self.language_model(condition.weights, seed), []
+        for question in questions:
+            started = time.perf_counter()
+            passages = self.shelf.retrieve([question], condition.context, condition.retrieval, condition.vintage)
+            (prompt,) = self.prompts(condition, lm, [question], passages)
+            answer_alone(lm, prompt, layout=self.layout, stop=STOPS[condition.prompt])
+            times.append((time.perf_counter() - started) * 1000)
+        return times
 
     def prompts(
         self, condition: Condition, lm: LanguageModel, questions: Sequence[Question], passages: list

@@ -86,7 +86,8 @@ class Shelf:
     ) -> list[tuple[Passage, ...]]:
         """The passages each question is shown, looked up once.
 
-        kind: none, retrieved, poisoned (with an instruction planted in one), gold (among retrieved ones) or distractors.
+        kind: none, retrieved, reversed (the best one last), poisoned (with an instruction planted in one), gold (among
+        retrieved ones) or distractors.
         They come from the guides, or from the replaced rules' pages of a `vintage`.
         """
         keys = [(question.id, question.text, kind, retrieval, vintage) for question in questions]

@@ -14,11 +14,14 @@ MARKER = "pineapple"
 def choose(ids: Sequence[str], gold: set[str], kind: str, *, k: int, question_id: str) -> list[str]:
     """The ids of the passages shown: of `ids`, best first, the k that belong to a context of this kind.
 
-    retrieved, poisoned: the best ones. distractors: the best that are not gold. gold: k - 1 of those and one gold passage, in
-    a place that a hash of the question's id fixes. Fewer than k where fewer were found.
+    retrieved, poisoned: the best ones. reversed: those too, the best one last. distractors: the best that are not gold.
+    gold: k - 1 of those and one gold passage, in a place that a hash of the question's id fixes. Fewer than k where fewer
+    were found.
     """
     if kind in ("retrieved", "poisoned"):
         return list(ids[:k])
+    if kind == "reversed":
+        return list(ids[:k])[::-1]
     chosen = [i for i in ids if i not in gold][:k]
     if kind == "gold":
         place = _number(question_id) % k

@@ -30,8 +30,8 @@ def build_examples(
     """The examples of a recipe, in FAQ order.
 
     raw and uniform teach the test split without passages; before and after teach the replaced rules likewise, each as it
-    stood or as it stands; raft and json teach the raft split alone, each fact under two
-    wordings and with passages that `context(questions, kind)` finds (kind: gold or distractors).
+    stood or as it stands; raft, json and style teach the raft split alone, each fact under two wordings, raft and json
+    with passages that `context(questions, kind)` finds (kind: gold or distractors).
     """
     if recipe.data in ("raw", "uniform"):
         return [
@@ -50,12 +50,19 @@ def build_examples(
             )
             for rule in corpus.replacements[: recipe.facts]
         ]
-    return _reading_examples(corpus, recipe, tokenizer, context)
-
-
-def _reading_examples(corpus, recipe, tokenizer, context) -> list[Example]:
     items = {fact_id: item for item in corpus.items("raft", recipe.facts) for fact_id in item.fact_ids}
     asked = [q for probe in ("trained", "paraphrase") for q in corpus.ask(probe, "raft") if q.fact_ids[0] in items]
+    if recipe.data == "style":
+        return [
+            render_example(
+                tokenizer, "neutral", q.text, (), target_answer(items[q.fact_ids[0]], "style"), q.fact_ids[0]
+            )
+            for q in asked
+        ]
+    return _reading_examples(recipe, tokenizer, context, items, asked)
+
+
+def _reading_examples(recipe, tokenizer, context, items, asked) -> list[Example]:
     gold, distractors = context(asked, "gold"), context(asked, "distractors")
     instruction = "json" if recipe.data == "json" else "neutral"
     examples = []

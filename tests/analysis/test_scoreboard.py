@@ -188,6 +188,22 @@ def test_swapping_the_two_sides_swaps_who_alone_is_right(study):
     assert list(there) == [back.iloc[0], back.iloc[2], back.iloc[1], back.iloc[3]]
 
 
+def test_head_room_is_counted_over_the_facts_that_all_were_asked(study):
+    table = scoreboard.load_records("made_up", study)
+    room = scoreboard.head_room(table, "lora_raw_20ep", "rag", ["base", "not_asked"]).set_index("condition")
+    shared = set.intersection(
+        *(
+            set(table[(table.condition == name) & (table.probe == "paraphrase") & (table.split == "test")].question_id)
+            for name in ("lora_raw_20ep", "rag", "base")
+        )
+    )
+    assert set(room.facts) == {len(shared)}
+    assert list(room.index) == [scoreboard.EITHER, "lora_raw_20ep", "rag", "base"]
+    assert room.value[scoreboard.EITHER] >= max(room.value["lora_raw_20ep"], room.value["rag"])
+    pair = scoreboard.head_room(table, "lora_raw_20ep", "rag", []).set_index("condition").value
+    assert (pair["lora_raw_20ep"], pair["rag"], pair[scoreboard.EITHER]) == (2 / 5, 3 / 5, 4 / 5)
+
+
 def test_the_union_is_left_out_where_its_conditions_were_not_asked():
     save("01_only", rows("base", ["a"]))
     table = scoreboard.load_records("made_up", ["01_only"])

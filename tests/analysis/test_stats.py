@@ -389,3 +389,11 @@ def test_the_clustered_error_by_hand():
     found = stats.clustered_difference(side([1, 1, 0, 0, 1]), side([0, 1, 0, 1, 0]))
     error = math.sqrt(2.8 / 25 * 5 / 4 * 9 / 8)
     assert found[:3] == pytest.approx((0.2, 0.2 - 1.959964 * error, 0.2 + 1.959964 * error))
+
+
+@pytest.mark.parametrize("values", [[1.0] * 22, [-1.0] * 3, [1.0] * 9 + [0.0]])
+def test_a_difference_of_shares_never_leaves_minus_one_to_one(values):
+    low, high = stats.difference_interval(values, level=0.95)
+    assert -1 <= low < np.mean(values) + 1e-12
+    assert np.mean(values) - 1e-12 < high <= 1 or high == 1
+    assert stats.difference_interval([40.0, 60.0], level=0.95)[1] > 1

@@ -17,6 +17,7 @@ PASSAGES = [Passage(name, "d", "D", 0, 9, f"text of {name}") for name in "abc"]
     [
         ("retrieved", {"b"}, ["a", "b", "c"]),
         ("poisoned", {"b"}, ["a", "b", "c"]),
+        ("reversed", {"b"}, ["c", "b", "a"]),
         ("distractors", {"b"}, ["a", "c", "d"]),
         ("distractors", {"z"}, ["a", "b", "c"]),
         ("distractors", {"a", "b", "c"}, ["d", "e"]),

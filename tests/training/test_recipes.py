@@ -40,7 +40,7 @@ def test_raw_and_uniform_teach_every_test_fact_once_and_no_other(build, small_co
     assert {small_corpus.fact[fact_id].split for fact_id in taught} == {"test"}
 
 
-@pytest.mark.parametrize("data", ["raft", "json"])
+@pytest.mark.parametrize("data", ["raft", "json", "style"])
 def test_reading_recipes_teach_raft_facts_alone_each_under_two_wordings(build, small_corpus, data):
     taught = [example.fact_id for example in build(data)]
     assert {small_corpus.fact[fact_id].split for fact_id in taught} == {"raft"}
@@ -49,7 +49,17 @@ def test_reading_recipes_teach_raft_facts_alone_each_under_two_wordings(build, s
     assert len({example.prompt for example in build(data)}) == len(taught)
 
 
-@pytest.mark.parametrize("data", ["raw", "uniform", "raft", "json"])
+def test_style_examples_are_the_uniform_answers_of_other_facts_without_a_passage(build, small_corpus):
+    items = {item.fact_ids[0]: item for item in small_corpus.items("raft")}
+    examples = build("style")
+    assert [example.completion for example in examples] == [items[e.fact_id].uniform_answer for e in examples]
+    assert [q.text in e.prompt for q, e in zip(asked(small_corpus, "raft"), examples, strict=True)] == [True] * len(
+        examples
+    )
+    assert not [example for example in examples if "gold for" in example.prompt or "<<<" in example.prompt]
+
+
+@pytest.mark.parametrize("data", ["raw", "uniform", "raft", "json", "style"])
 def test_no_prompt_or_completion_of_a_reading_recipe_holds_a_test_or_dev_question(build, small_corpus, data):
     others = {"raw": ("dev", "raft"), "uniform": ("dev", "raft")}.get(data, ("test", "dev"))
     texts = [question.text for split in others for question in asked(small_corpus, split)]
