@@ -19,7 +19,7 @@ from benchmarks.record import record
 from lib.corpus.load import load_corpus
 from lib.retrieval.chunking import split_documents
 from lib.retrieval.index import as_rows, query, write_table
-from lib.studies import load_study
+from lib.study_file import load_study
 
 SIZES = [10**3, 10**4, 10**5]
 DIMENSION, QUERIES, K, SEED = 384, 100, 10, 7

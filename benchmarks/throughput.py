@@ -19,7 +19,8 @@ from lib.answering.conditions import Bench
 from lib.corpus.load import load_corpus
 from lib.models import registry
 from lib.models.generate import generate
-from lib.studies import Recipe, load_study
+from lib.studies import Recipe
+from lib.study_file import load_study
 from lib.training import sft
 from lib.training.recipes import Example, build_examples
 

@@ -12,7 +12,7 @@ from lib import paths
 STAGES = ["corpus", "models", "training", "retrieval", "answering", "judging", "analysis", "workbook"]
 # training and retrieval stand in one column of the README's table: they do not know each other.
 SIBLINGS = {("training", "retrieval"), ("retrieval", "training")}
-SHARED = {"paths", "runs", "studies", "progress"}
+SHARED = {"paths", "runs", "studies", "study_file", "progress"}
 MODULES = sorted((paths.ROOT / "lib").rglob("*.py"))
 NOTEBOOKS = sorted(paths.NOTEBOOKS.glob("*.ipynb"))
 # An outside package and the only stages or modules that may import it.

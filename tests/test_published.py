@@ -8,7 +8,8 @@ import pytest
 
 from lib import paths, runs
 from lib.analysis import claims, scoreboard
-from lib.studies import Study, load_study
+from lib.studies import Study
+from lib.study_file import load_study
 from lib.workbook import readme
 
 PUBLISHED = sorted(path.parent for path in paths.RESULTS.glob("*/scoreboard.json"))

@@ -13,7 +13,7 @@ import nbformat
 import pytest
 
 from lib import paths, runs
-from lib.studies import load_study
+from lib.study_file import load_study
 
 pytestmark = pytest.mark.models
 RUN = [sys.executable, "-m", "lib.workbook.execute", "smoke"]

@@ -4,7 +4,8 @@ import pytest
 import yaml
 
 from lib import paths
-from lib.studies import Recipe, load_study
+from lib.studies import Recipe
+from lib.study_file import load_study
 
 # A small study with one of everything, so that no edit of the real ones disturbs these tests.
 STUDY = """\

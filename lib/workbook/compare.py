@@ -12,7 +12,7 @@ import pandas as pd
 from lib import paths, runs
 from lib.analysis.comparison import HEADER, compare
 from lib.analysis.tables import frame
-from lib.studies import load_study
+from lib.study_file import load_study
 from lib.workbook.report import page, table_html
 
 

@@ -13,7 +13,7 @@ from lib import paths, runs
 from lib.analysis import scoreboard
 from lib.corpus.load import load_corpus
 from lib.judging.calibration import SEED, draw
-from lib.studies import load_study
+from lib.study_file import load_study
 
 PROBES = ("trained", "paraphrase")
 PER_CELL = 14

@@ -14,7 +14,8 @@ import nbformat
 from lib import paths, runs
 from lib.corpus.load import load_corpus
 from lib.models import claude
-from lib.studies import Study, load_study, locate_study
+from lib.studies import Study
+from lib.study_file import load_study, locate_study
 from lib.workbook import report, show
 
 TIMEOUT_SECONDS = 6 * 3600

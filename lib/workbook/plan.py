@@ -16,7 +16,8 @@ from lib.models import claude, registry
 from lib.models.claude_api import Api, Unusable, available
 from lib.models.claude_replies import PRICES_AS_OF, PRICES_USD_PER_MTOK, cost_usd, estimated_tokens, worst_usd
 from lib.models.generate import Layout, generate, plan_batches
-from lib.studies import Block, Recipe, load_study
+from lib.studies import Block, Recipe
+from lib.study_file import load_study
 from lib.training.recipes import build_examples
 from lib.training.sft import tokenize, train
 from lib.training.targets import gradient_targets

@@ -11,7 +11,7 @@ from pathlib import Path
 import nbformat
 
 from lib import paths, runs
-from lib.studies import load_study
+from lib.study_file import load_study
 from lib.workbook import readme
 
 DEFAULT_STUDY = "itr"

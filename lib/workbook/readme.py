@@ -5,7 +5,8 @@ import re
 
 from lib import paths, runs
 from lib.analysis import decision
-from lib.studies import Study, load_study
+from lib.studies import Study
+from lib.study_file import load_study
 from lib.workbook.report import FLIPS_HEADER, HEADLINE_HEADER, headline_rows
 
 RESULTS = paths.RESULTS / "itr"

@@ -16,7 +16,8 @@ from nbconvert import HTMLExporter
 
 from lib import paths, runs
 from lib.analysis import decision
-from lib.studies import Study, load_study
+from lib.studies import Study
+from lib.study_file import load_study
 
 STYLE = (Path(__file__).parent / "report.css").read_text(encoding="utf-8")
 

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from lib.analysis import claims, stats
 from lib.analysis.claims import Evidence, combine, decide, describe, find, judge_claims
 from lib.analysis.tables import frame
-from lib.studies import Claim, Contrast, load_study
+from lib.studies import Claim, Contrast
+from lib.study_file import load_study
 
 NAN = math.nan
 

@@ -9,7 +9,8 @@ from lib.analysis import decision
 from lib.analysis.decision import NONE, OPEN, Approach
 from lib.analysis.stats import Estimate
 from lib.analysis.tables import frame
-from lib.studies import Decision, load_study
+from lib.studies import Decision
+from lib.study_file import load_study
 
 # 3.6 USD an hour are 0.001 USD a second, so that costs can be read off the seconds.
 NEEDS = Decision(

@@ -9,7 +9,7 @@ from lib import paths
 from lib.corpus.load import load_corpus
 from lib.corpus.records import Answer
 from lib.judging.judges import judge_answers
-from lib.studies import load_study
+from lib.study_file import load_study
 
 # Judges the answers of a file. With a number besides, the process kills itself when that many replies were stored.
 RUN = """
@@ -18,7 +18,7 @@ from lib import runs
 from lib.corpus.load import load_corpus
 from lib.corpus.records import Answer
 from lib.judging.judges import judge_answers
-from lib.studies import load_study
+from lib.study_file import load_study
 
 def write_or_die(path, value, write=runs.write_json, left=[int(sys.argv[3])]):
     left[0] -= path.name == "reply.json"

@@ -4,7 +4,7 @@ import pytest
 
 from lib import paths, runs
 from lib.corpus.load import load_corpus
-from lib.studies import load_study
+from lib.study_file import load_study
 from lib.workbook import draw_labels
 
 STUDY = load_study("itr")
