@@ -3,7 +3,8 @@
 python -m benchmarks.retrieval [passages ...]        (default 1000 10000 100000; 1000000 takes about 6 GB of disk and memory)
 
 The texts are the default study's own passages, repeated with a number, so that BM25 has real words to weigh. The vectors are
-random unit vectors of MiniLM's dimension: the hardest case for an approximate index, since nothing is near anything.
+the embeddings of those passages, drawn with replacement and each moved by noise of half its length, so that no two are equal;
+the questions' are their own.
 """
 
 import sys
@@ -16,18 +17,20 @@ from lancedb.index import HnswSq
 from lancedb.table import LanceTable
 
 from benchmarks.record import record
+from lib.answering.shelf import Shelf
 from lib.corpus.load import load_corpus
-from lib.retrieval.chunking import split_documents
-from lib.retrieval.index import as_rows, query, write_table
+from lib.retrieval.index import Index, as_rows, query, write_table
 from lib.study_file import load_study
 
 SIZES = [10**3, 10**4, 10**5]
-DIMENSION, QUERIES, K, SEED = 384, 100, 10, 7
+QUERIES, K, SEED, NOISE = 100, 10, 7, 0.5
 
 
-def random_units(rng: np.random.Generator, n: int) -> np.ndarray:
-    """`n` directions, uniformly distributed, as float32 unit vectors of shape (n, DIMENSION)."""
-    vectors = rng.standard_normal((n, DIMENSION), dtype=np.float32)
+def sampled_near(rng: np.random.Generator, embeddings: np.ndarray, n: int) -> np.ndarray:
+    """`n` float32 unit vectors near `embeddings`, which are unit vectors, drawn with replacement."""
+    vectors = rng.standard_normal((n, embeddings.shape[1]), dtype=np.float32)
+    vectors *= NOISE / embeddings.shape[1] ** 0.5
+    vectors += embeddings[rng.integers(0, len(embeddings), n)]
     return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
@@ -43,10 +46,10 @@ def timed(table: LanceTable, questions: list[str], vectors: np.ndarray, method: 
     return times, found
 
 
-def measure(n: int, texts: list[str], questions: list[str]) -> dict[str, tuple[float, str]]:
+def measure(n: int, index: Index, questions: list[str]) -> dict[str, tuple[float, str]]:
     """The rows of one size: the workbook's own hybrid search, which is exact, and dense search exact and approximate."""
-    rng = np.random.default_rng(SEED)
-    vectors, asked = random_units(rng, n), random_units(rng, len(questions))
+    texts = [passage.titled for passage in index.passages.values()]
+    vectors, asked = sampled_near(np.random.default_rng(SEED), index.encode(texts), n), index.encode(questions)
     ids = [f"p{number}" for number in range(n)]
     with tempfile.TemporaryDirectory() as folder:
         started = time.perf_counter()
@@ -78,12 +81,9 @@ def main(sizes: list[int]) -> None:
     """Measure every size and write its rows."""
     study = load_study("itr")
     corpus = load_corpus(study.corpus.folder, **study.corpus.limits)
-    passages = split_documents(
-        corpus.documents, embedder=study.embedding, passage_tokens=study.retrieval.passage_tokens
-    )
     questions = [question.text for question in corpus.ask("paraphrase")][:QUERIES]
     for n in sizes:
-        record(measure(n, [passage.titled for passage in passages], questions))
+        record(measure(n, Shelf(study, corpus).index, questions))
 
 
 if __name__ == "__main__":
