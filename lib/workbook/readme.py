@@ -7,6 +7,7 @@ from lib import paths, runs
 from lib.analysis import decision
 from lib.studies import Study
 from lib.study_file import load_study
+from lib.workbook import answer
 from lib.workbook.report import FLIPS_HEADER, HEADLINE_HEADER, headline_rows
 
 RESULTS = paths.RESULTS / "itr"
@@ -58,31 +59,16 @@ def _claims() -> dict[str, dict]:
     return json.loads((RESULTS / "claims.json").read_text())
 
 
-def _share(line: dict) -> str:
-    return f"{100 * line['value']:.0f} % ({100 * line['low']:.0f} to {100 * line['high']:.0f})"
-
-
 def answer_block() -> str:
     """The answer in words, from the headline conditions and the verdicts."""
     lines, claims, study = _scoreboard(), _claims(), _published()
-    recipes = study.recipes
-    base, short, long, rag, hybrid = (
-        _share(lines[f"accuracy/paraphrase/{name}"]) for name in ("base", "lora_raw", "lora_raw_20ep", "rag", "hybrid")
-    )
-    epochs, memorised = recipes["lora_raw"].epochs, recipes["lora_raw_20ep"]
-    trained = _share(lines["accuracy/trained/lora_raw_20ep"])
-    named = {
-        verdict: [name for name, claim in claims.items() if claim["verdict"] == verdict]
-        for verdict in ("held", "not_held", "undecided")
-    }
-    held, failed, open_ = (f"{len(names)} ({', '.join(names) or 'none'})" for names in named.values())
-    return changed_since(study, load_study("itr"), lines["accuracy/paraphrase/base"]["n"]) + (
-        f"Asked in words that nobody trained on, the model alone is right on {base} of the facts; fine-tuned on the FAQ "
-        f"for {epochs} epochs, on {short}. After {memorised.epochs} epochs (on {memorised.facts or 'all'} of the facts) it "
-        f"answers the trained wording on {trained}, and other wordings of the same facts on {long}. With retrieval the "
-        f"untouched model is right on {rag}; a hybrid, tuned on other facts to read passages and fed by retrieval, on "
-        f"{hybrid}. Intervals are 95 %, over facts.\n\nOf {len(claims)} registered claims, held: {held}; not held: {failed}; "
-        f"undecided: {open_}. The [findings](notebooks/08_findings.ipynb) say why, and what the undecided ones need."
+    asked = lines["accuracy/paraphrase/base"]["n"]
+    return changed_since(study, load_study("itr"), asked) + "\n\n".join(
+        [
+            answer.short_answer(study, lines, claims),
+            answer.measured(study, lines),
+            f"{answer.verdicts(claims)} The [findings](notebooks/08_findings.ipynb) say why, and what the undecided ones need.",
+        ]
     )
 
 
@@ -116,17 +102,22 @@ def _markdown_table(header: list[str], rows: list[list[str]]) -> str:
 
 
 def times_block() -> str:
-    """Minutes of each notebook in the published run, and its device."""
+    """Minutes of each notebook in the published run, of all without repeats, and its device."""
     summaries = [json.loads(path.read_text()) for path in sorted(RESULTS.glob("*/summary.json"))]
-    rows = []
+    rows, seconds = [], {}
     for summary in summaries:
         minutes = summary["computed_seconds"] / 60
         # Weights that came from the cache were trained in another process; their ledger knows how large that one was.
         peaks = [line["peak_memory_gib"] for line in summary["ledger"] if "peak_memory_gib" in line]
         peak = max([summary["peak_memory_gib"], *peaks])
         rows.append([summary["notebook"], f"{minutes:.0f}", str(summary["n"]), f"{peak:.1f}"])
+        # The same answers or training, read from the cache by a later notebook, is the same line there.
+        seconds |= {
+            json.dumps({**line, "seconds": None}, sort_keys=True): line["seconds"] for line in summary["ledger"]
+        }
     table = _markdown_table(["notebook", "minutes computed", "rows", "peak memory, GiB"], rows)
-    return f"{table}\n\nDevice: {summaries[0]['device']}."
+    whole = f"In all {sum(seconds.values()) / 60:.0f} minutes, with what two notebooks share counted once."
+    return f"{table}\n\n{whole} Device: {summaries[0]['device']}."
 
 
 BLOCKS = {

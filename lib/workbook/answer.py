@@ -1,0 +1,64 @@
+"""The answer of a finished study in a few plain sentences, from its verdicts and scoreboard: for README and the index page."""
+
+from collections.abc import Mapping
+
+from lib.studies import Study
+
+# By the verdict of C9 (retrieval against fine-tuning) and of C16 (both against either).
+RETRIEVE = {
+    "held": "retrieve.",
+    "not_held": "do not count on retrieval to beat fine-tuning.",
+    "undecided": "this study cannot tell whether retrieval beats fine-tuning.",
+}
+BOTH = {
+    "held": "A model tuned to read passages, fed by retrieval, is better still",
+    "not_held": "Tuning a model to read the passages did not help further",
+    "undecided": "Whether tuning a model to read the passages helps further, this study cannot tell",
+}
+
+
+def short_answer(study: Study, lines: Mapping[str, dict], claims: Mapping[str, dict]) -> str:
+    """What to do, how good it gets, and for which model; empty for a study that registers neither C9 nor C16."""
+    if not {"C9", "C16"} <= set(claims):
+        return ""
+    gain = lines["delta/paraphrase/hybrid-vs-rag"]
+    points = f"{100 * gain['value']:+.0f} points, {100 * gain['low']:+.0f} to {100 * gain['high']:+.0f}"
+    shares = [lines[f"accuracy/paraphrase/{name}"] for name in study.decision.approaches.values()]
+    best = max(shares, key=lambda line: line["value"])
+    enough = "" if best["high"] >= study.decision.least_accuracy else "; none is good enough to rely on"
+    return (
+        f"**Short answer: {RETRIEVE[claims['C9']['verdict']]}** {BOTH[claims['C16']['verdict']]} ({points}). The best of them "
+        f"is right on {100 * best['value']:.0f} % of the facts{enough}. All this was measured on {study.models['base']}: "
+        "the method carries over to another model, the numbers need not."
+    )
+
+
+def share(line: Mapping) -> str:
+    """A share with its interval, in whole per cent."""
+    return f"{100 * line['value']:.0f} % ({100 * line['low']:.0f} to {100 * line['high']:.0f})"
+
+
+def measured(study: Study, lines: Mapping[str, dict]) -> str:
+    """What the headline conditions got right, in words."""
+    base, short, long, rag, hybrid = (
+        share(lines[f"accuracy/paraphrase/{name}"]) for name in ("base", "lora_raw", "lora_raw_20ep", "rag", "hybrid")
+    )
+    trained = {name: share(lines[f"accuracy/trained/{name}"]) for name in ("lora_raw", "lora_raw_20ep")}
+    recipes = study.recipes
+    return (
+        f"Asked in words that nobody trained on, the model alone is right on {base} of the facts. Fine-tuned on the FAQ for "
+        f"{recipes['lora_raw'].epochs} epochs it is right on {short}, and on {trained['lora_raw']} when asked in the trained "
+        f"wording. After {recipes['lora_raw_20ep'].epochs} epochs, on fewer facts, it answers the trained wording on "
+        f"{trained['lora_raw_20ep']}, and other wordings of the same facts on {long}. With retrieval the untouched model is "
+        f"right on {rag}; a hybrid, tuned on other facts to read passages and fed by retrieval, on {hybrid}. Intervals are "
+        "95 %, over facts; how another training run would turn out they do not say."
+    )
+
+
+def verdicts(claims: Mapping[str, dict]) -> str:
+    """How many claims held, failed, or stay undecided, by name."""
+    counted = []
+    for verdict, word in (("held", "held"), ("not_held", "not held"), ("undecided", "undecided")):
+        names = [name for name, claim in claims.items() if claim["verdict"] == verdict]
+        counted.append(f"{word}: {len(names)} ({', '.join(names) or 'none'})")
+    return f"Of {len(claims)} registered claims, {'; '.join(counted)}."

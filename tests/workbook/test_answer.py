@@ -1,0 +1,75 @@
+"""The answer in words, against scoreboards written by hand."""
+
+import pytest
+
+from lib.study_file import load_study
+from lib.workbook.answer import BOTH, RETRIEVE, measured, share, short_answer, verdicts
+
+
+def line(value, low, high):
+    return {"value": value, "low": low, "high": high, "n": 100}
+
+
+LINES = {
+    **{
+        f"accuracy/paraphrase/{name}": line(0.01, 0.0, 0.02)
+        for name in ("base", "lora_raw", "lora_raw_20ep", "lora_reformatted")
+    },
+    "accuracy/paraphrase/rag": line(0.27, 0.19, 0.37),
+    "accuracy/paraphrase/hybrid": line(0.34, 0.25, 0.43),
+    "accuracy/trained/lora_raw": line(0.05, 0.02, 0.11),
+    "accuracy/trained/lora_raw_20ep": line(0.78, 0.63, 0.88),
+    "delta/paraphrase/hybrid-vs-rag": line(0.07, -0.038, 0.176),
+}
+
+
+@pytest.fixture(scope="module")
+def study():
+    return load_study("itr")
+
+
+def decided(**verdict):
+    return {name: {"verdict": one} for name, one in verdict.items()}
+
+
+@pytest.mark.parametrize("c9", RETRIEVE)
+@pytest.mark.parametrize("c16", BOTH)
+def test_the_short_answer_says_what_the_verdicts_say_and_no_more(study, c9, c16):
+    text = short_answer(study, LINES, decided(C9=c9, C16=c16))
+    assert [verdict for verdict, words in RETRIEVE.items() if f"Short answer: {words}" in text] == [c9]
+    assert [verdict for verdict, words in BOTH.items() if f"{words} (" in text] == [c16]
+    assert "+7 points, -4 to +18" in text
+    assert "34 % of the facts" in text
+    assert study.models["base"] in text
+
+
+def test_what_may_be_good_enough_is_not_called_too_little(study):
+    least = study.decision.model_copy(update={"least_accuracy": 0.43})
+    claims = decided(C9="held", C16="held")
+    assert "good enough" in short_answer(study, LINES, claims)
+    assert "good enough" not in short_answer(study.model_copy(update={"decision": least}), LINES, claims)
+
+
+def test_a_study_without_these_claims_has_no_short_answer(study):
+    assert short_answer(study, LINES, decided(C9="held")) == ""
+
+
+def test_shares_stand_beside_what_they_are_shares_of(study):
+    text = measured(study, LINES)
+    for words in (
+        "the model alone is right on 1 % (0 to 2)",
+        "For 3 epochs it is right on 1 % (0 to 2), and on 5 % (2 to 11) when asked in the trained wording".replace(
+            "For", "for"
+        ),
+        "the trained wording on 78 % (63 to 88), and other wordings of the same facts on 1 %",
+        "the untouched model is right on 27 % (19 to 37)",
+        "fed by retrieval, on 34 % (25 to 43)",
+    ):
+        assert words in text
+    assert share(LINES["accuracy/paraphrase/rag"]) == "27 % (19 to 37)"
+
+
+def test_every_claim_is_counted_once():
+    assert verdicts(decided(C1="held", C2="undecided", C3="held")) == (
+        "Of 3 registered claims, held: 2 (C1, C3); not held: 0 (none); undecided: 1 (C2)."
+    )
