@@ -14,6 +14,11 @@ def overview(decided: dict[str, dict]) -> str:
     return "\n".join(["| | verdict | claim |", "|---|---|---|", *lines])
 
 
+def brief(evidence: str) -> list[str]:
+    """Each contrast of a claim's evidence up to its interval: what was compared, by how much, on how many facts."""
+    return [contrast.split(";")[0] for contrast in evidence.split(" | ")]
+
+
 def section(name: str, claim: Claim, decided: dict) -> str:
     """One claim in Markdown: verdict, every contrast on its own line, the margin's reason, and what else it could mean.
 

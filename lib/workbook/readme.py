@@ -4,7 +4,7 @@ import json
 import re
 
 from lib import paths, runs
-from lib.analysis import decision
+from lib.analysis import decision, findings
 from lib.studies import Study
 from lib.study_file import load_study
 from lib.workbook import answer
@@ -81,9 +81,12 @@ def table_block() -> str:
 
 
 def claims_block() -> str:
-    """Every claim with its verdict as a Markdown table."""
-    rows = [[name, claim["claim"], claim["verdict"].replace("_", " ")] for name, claim in _claims().items()]
-    return _markdown_table(["", "claim", "verdict"], rows)
+    """Every claim with its verdict and what was compared, as a Markdown table."""
+    rows = [
+        [name, claim["claim"], claim["verdict"].replace("_", " "), "<br>".join(findings.brief(claim["evidence"]))]
+        for name, claim in _claims().items()
+    ]
+    return _markdown_table(["", "claim", "verdict", "compared"], rows)
 
 
 def decision_block() -> str:

@@ -22,6 +22,12 @@ def test_the_overview_leads_to_every_claim():
     assert lines[2:] == ["| [C1](#C1) | held | Rank helps. |", "| [C2](#C2) | not held | Rank helps. |"]
 
 
+def test_the_brief_keeps_each_contrast_up_to_its_interval():
+    evidence = "accuracy, a - b: +1 (n = 3); p = 0.2; McNemar | loss, a - b: -1; no interval"
+    assert findings.brief(evidence) == ["accuracy, a - b: +1 (n = 3)", "loss, a - b: -1"]
+    assert findings.brief("not decided yet: not run") == ["not decided yet: not run"]
+
+
 def test_what_else_it_could_mean_is_told_only_of_a_claim_that_does_not_hold():
     held, failed, undecided = (findings.section("C7", CLAIM, decided(v)) for v in ("held", "not_held", "undecided"))
     assert held.startswith("### C7\n") and "**Held.** Rank helps." in held
