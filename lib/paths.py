@@ -13,3 +13,6 @@ BENCHMARKS = ROOT / "benchmarks"
 # Tests point these two elsewhere so that they never touch a reader's own runs.
 OUT = Path(os.environ.get("WORKBOOK_OUT", ROOT / "out"))
 CACHE = Path(os.environ.get("WORKBOOK_CACHE", ROOT / ".cache"))
+
+# Passage indexes are in the cache, or under this folder or object-store URL (s3://bucket/prefix), to be shared by machines.
+INDEXES = os.environ.get("WORKBOOK_INDEXES", "")

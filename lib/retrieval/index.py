@@ -2,9 +2,7 @@
 
 import copy
 import json
-import os
 import re
-import shutil
 import time
 from itertools import islice
 from pathlib import Path
@@ -16,7 +14,7 @@ from lancedb.index import FTS
 from lancedb.rerankers import RRFReranker
 from lancedb.table import LanceTable
 
-from lib import runs
+from lib import paths, runs
 from lib.corpus.records import Passage
 from lib.retrieval.encoder import encode, load_encoder
 from lib.studies import Retrieval
@@ -42,24 +40,31 @@ class Index:
         # The vectors of a passage's sentences, once a reranking has needed them.
         self._sentences: dict[str, np.ndarray] = {}
         self.key = runs.content_hash([passages, embedder, STOP_WORDS, runs.versions()])
-        self.folder, self.tag = runs.cache_dir("index", self.key), "built"
-        folder = self.folder
-        with runs.locked(folder):
-            if not (folder / "built").exists():
-                self._build(folder)
-            self.seconds = json.loads((folder / "built" / "seconds.json").read_text())
-            self.table = lancedb.connect(folder / "built").open_table("passages")
+        self.folder, self.tag = runs.cache_dir("index", self.key) / "built", "built"
+        self.store = f"{paths.INDEXES}/{self.key}" if paths.INDEXES else str(self.folder)
+        with runs.locked(self.folder):
+            if not self._is_whole():
+                self._build()
+            self.seconds = json.loads((self.folder / "seconds.json").read_text())
+            self.table = self._open()
         self.table.checkout(self.tag)  # the newest version may hold replaced passages
 
-    def _build(self, folder: Path) -> None:
-        """Build beside and rename, so that an interrupted build is never opened."""
+    def _open(self) -> LanceTable:
+        return lancedb.connect(self.store).open_table("passages")
+
+    def _is_whole(self) -> bool:
+        """The tag is written last, so that an interrupted build is never searched."""
+        if "passages" not in lancedb.connect(self.store).list_tables().tables:
+            return False
+        return self.tag in self._open().tags.list() and (self.folder / "seconds.json").exists()
+
+    def _build(self) -> None:
         start = time.perf_counter()
         rows = self._rows(list(self.passages.values()))
-        shutil.rmtree(folder / "building", ignore_errors=True)
-        table = write_table(folder / "building", rows)
-        table.tags.create("built", table.version)
-        runs.write_json(folder / "building" / "seconds.json", round(time.perf_counter() - start, 2))
-        os.rename(folder / "building", folder / "built")
+        lancedb.connect(self.store).drop_table("passages", ignore_missing=True)
+        table = write_table(self.store, rows)
+        runs.write_json(self.folder / "seconds.json", round(time.perf_counter() - start, 2))
+        table.tags.create(self.tag, table.version)
 
     def _rows(self, passages: list[Passage]) -> pa.Table:
         texts = [passage.titled for passage in passages]
@@ -75,10 +80,10 @@ class Index:
         after._sentences = {}
         after.tag = f"replaced-{runs.content_hash(passages)}"
         with runs.locked(self.folder):
-            after.table = lancedb.connect(self.folder / "built").open_table("passages")
+            after.table = self._open()
             if after.tag not in after.table.tags.list():
                 after._replace(self.passages)
-            after.seconds = json.loads((self.folder / "built" / f"{after.tag}.json").read_text())
+            after.seconds = json.loads((self.folder / f"{after.tag}.json").read_text())
         after.table.checkout(after.tag)
         return after
 
@@ -97,7 +102,7 @@ class Index:
             self.table.add(self._rows(new))
         index_words(self.table)
         seconds = round(time.perf_counter() - start, 2)
-        runs.write_json(self.folder / "built" / f"{self.tag}.json", seconds)
+        runs.write_json(self.folder / f"{self.tag}.json", seconds)
         self.table.tags.create(self.tag, self.table.version)
 
     def encode(self, texts: list[str]) -> np.ndarray:
@@ -150,9 +155,9 @@ def as_rows(ids: list[str], texts: list[str], vectors: np.ndarray) -> pa.Table:
     return pa.table({"id": ids, "text": texts, "vector": column})
 
 
-def write_table(folder: Path, rows: pa.Table) -> LanceTable:
-    """A new table of passages with BM25 over their texts."""
-    table = lancedb.connect(folder).create_table("passages", rows)
+def write_table(store: str | Path, rows: pa.Table) -> LanceTable:
+    """A new table of passages with BM25 over their texts, in a folder or under an object store's URL."""
+    table = lancedb.connect(store).create_table("passages", rows)
     index_words(table)
     return table
 

@@ -148,13 +148,15 @@ def test_another_text_makes_another_index(index):
     assert search(index, "26AS", "bm25") == ["form"]
 
 
-def test_a_build_that_was_cut_short_is_made_again(cache, monkeypatch):
-    few = PASSAGES[:4]
+@pytest.mark.parametrize(("step", "n"), [("index_words", 4), ("runs.write_json", 7)])
+def test_a_build_that_was_cut_short_is_made_again(cache, monkeypatch, step, n):
     with monkeypatch.context() as patch:
-        patch.setattr("lib.retrieval.index.os.rename", lambda *_: (_ for _ in ()).throw(OSError("killed")))
+        patch.setattr(f"lib.retrieval.index.{step}", lambda *_: (_ for _ in ()).throw(OSError("killed")))
         with pytest.raises(OSError, match="killed"):
-            Index(few, embedder=EMBEDDER)
-    assert search(Index(few, embedder=EMBEDDER), "mat", "bm25") == ["cat"]
+            Index(PASSAGES[:n], embedder=EMBEDDER)
+    again = Index(PASSAGES[:n], embedder=EMBEDDER)
+    assert again.table.count_rows() == n
+    assert search(again, "mat", "bm25") == ["cat"]
 
 
 def test_more_passages_wanted_than_there_are_is_refused(cache):
@@ -269,3 +271,15 @@ def test_a_replacement_cut_short_is_done_again_from_the_version_as_built(cache, 
             index.replaced([PASSAGES[1]])
     assert set(search(Index(PASSAGES[:5], embedder=EMBEDDER), "tax", "dense", 12)) == {p.id for p in PASSAGES[:5]}
     assert set(search(index.replaced(PASSAGES[2:4]), "tax", "dense", 12)) == {"doctor", "salary"}
+
+
+def test_an_index_kept_under_a_url_is_searched_like_one_in_the_cache(index, tmp_path, monkeypatch, empty_store):
+    questions = ["late fee under section 234F", "doctors", "when does the refund come"]
+    monkeypatch.setattr(paths, "INDEXES", f"file://{tmp_path}/shared")
+    elsewhere = Index(PASSAGES, embedder=EMBEDDER)
+    assert (tmp_path / "shared" / elsewhere.key / "passages.lance").is_dir()
+    assert not list(paths.CACHE.glob("**/passages.lance"))
+    for method in METHODS:
+        assert elsewhere.search(questions, method=method, k=12) == index.search(questions, method=method, k=12)
+        changed = elsewhere.replaced(REPLACED).search(questions, method=method, k=12)
+        assert changed == index.replaced(REPLACED).search(questions, method=method, k=12)
