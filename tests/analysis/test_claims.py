@@ -14,6 +14,7 @@ from lib.analysis.claims import Evidence, combine, decide, describe, find, judge
 from lib.analysis.tables import frame
 from lib.studies import Claim, Contrast
 from lib.study_file import load_study
+from tests.analysis.rows import rows
 
 NAN = math.nan
 
@@ -26,28 +27,6 @@ def _few_resamples(monkeypatch):
 def contrast(direction="greater", margin=0.0, **changes) -> Contrast:
     fields = {"a": "tuned", "b": "base", "probe": "paraphrase", "metric": "accuracy"}
     return Contrast(**{**fields, "direction": direction, "margin": margin, **changes})
-
-
-def rows(condition, results, *, seed=0, facts=None, **changes) -> list[dict]:
-    """One row a fact: results[i] says whether fact i is right."""
-    facts = facts or [f"f{place:03}" for place in range(len(results))]
-    return [
-        {
-            "question_id": f"{fact}/paraphrase",
-            "fact_ids": [fact],
-            "probe": "paraphrase",
-            "value_type": "amount",
-            "condition": condition,
-            "seed": seed,
-            "verdict": "CORRECT" if right else "INCORRECT",
-            "verdict_relaxed": "CORRECT" if right else "INCORRECT",
-            "style": bool(right),
-            "json_valid": bool(right),
-            "prompt_tokens": 10,
-            **changes,
-        }
-        for fact, right in zip(facts, results, strict=True)
-    ]
 
 
 def evidence(*parts, losses=None, latencies=None, gradients=None) -> Evidence:

@@ -5,42 +5,30 @@ import pytest
 from lib.analysis.planning import PLANNED_DISCORDANCE, detectable, planned_discordance
 from lib.analysis.tables import frame
 from lib.studies import Contrast
+from tests.analysis.rows import rows
 
 CONTRAST = Contrast(a="tuned", b="base", probe="paraphrase", metric="accuracy", direction="greater", margin=0.0)
 
 
 def dev(tuned, base, **changes):
-    return frame(
-        [
-            {
-                "question_id": f"q{fact}",
-                "fact_ids": [f"f{fact}"],
-                "probe": "paraphrase",
-                "value_type": "amount",
-                "condition": condition,
-                "seed": seed,
-                "verdict": "CORRECT" if right else "INCORRECT",
-                "verdict_relaxed": "CORRECT" if right else "INCORRECT",
-                "style": False,
-                "json_valid": False,
-                **changes,
-            }
-            for condition, results in (("tuned", tuned), ("base", base))
-            for fact, seeds in enumerate(results)
-            for seed, right in enumerate(seeds)
-        ]
-    )
+    """A table of two conditions; tuned[i][seed] and base[i][seed] say whether fact i is right."""
+    sides = [
+        (name, seed, right)
+        for name, facts in (("tuned", tuned), ("base", base))
+        for seed, right in enumerate(zip(*facts, strict=True))
+    ]
+    return frame([row for name, seed, right in sides for row in rows(name, right, seed=seed, **changes)])
 
 
 def test_the_mean_squared_difference_on_dev_with_one_fact_more_by_hand():
     # differences 1, 0, -1 and 1/2: (1 + 0 + 1 + 1/4 + 1) / (4 + 1)
-    rows = dev([[1, 1], [1, 1], [0, 0], [1, 0]], [[0], [1], [1], [0]])
-    assert planned_discordance(CONTRAST, rows, "correct") == pytest.approx(3.25 / 5)
-    assert detectable(CONTRAST, rows, "correct", 100) == pytest.approx(2.80158 * (0.65 / 100) ** 0.5, rel=1e-5)
+    table = dev([[1, 1], [1, 1], [0, 0], [1, 0]], [[0], [1], [1], [0]])
+    assert planned_discordance(CONTRAST, table, "correct") == pytest.approx(3.25 / 5)
+    assert detectable(CONTRAST, table, "correct", 100) == pytest.approx(2.80158 * (0.65 / 100) ** 0.5, rel=1e-5)
 
 
 @pytest.mark.parametrize(
-    "rows",
+    "table",
     [
         None,
         dev([[1]], [[0]]).iloc[:0],
@@ -50,5 +38,5 @@ def test_the_mean_squared_difference_on_dev_with_one_fact_more_by_hand():
         dev([[1]], [[0]], value_type="yesno"),
     ],
 )
-def test_without_dev_rows_of_both_sides_the_plan_holds(rows):
-    assert planned_discordance(CONTRAST, rows, "correct") == PLANNED_DISCORDANCE
+def test_without_dev_rows_of_both_sides_the_plan_holds(table):
+    assert planned_discordance(CONTRAST, table, "correct") == PLANNED_DISCORDANCE
