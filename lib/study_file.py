@@ -14,7 +14,8 @@ from lib.studies import Judge, Misplaced, Study
 
 
 def load_study(name: str) -> Study:
-    """Read studies/<name>.yaml, or any path that ends in .yaml; `extends: <name>` starts from another study's values.
+    """Read studies/<name>.yaml, or any path that ends in .yaml; `extends: <name>` starts from another study's values;
+    a value of null leaves out what that one has.
 
     The environment variable JUDGE, when set, overrides the study's `judge`.
 
@@ -70,12 +71,13 @@ def _read(path: Path) -> tuple[dict, yaml.Node]:
 
 
 def _merged(parent: dict, child: dict) -> dict:
-    """The parent's values with the child's put over them, mapping by mapping; lists are replaced whole."""
+    """The parent's values with the child's put over them, mapping by mapping; lists are replaced whole, null takes away."""
+    kept = {key: value for key, value in parent.items() if child.get(key, ...) is not None}
+    own = {key: value for key, value in child.items() if value is not None or key not in parent}
     both = {
-        k: _merged(parent[k], v) if isinstance(v, dict) and isinstance(parent.get(k), dict) else v
-        for k, v in child.items()
+        k: _merged(kept[k], v) if isinstance(v, dict) and isinstance(kept.get(k), dict) else v for k, v in own.items()
     }
-    return {**parent, **both}
+    return {**kept, **both}
 
 
 def _describe(path: Path, tree: yaml.Node, problem: dict) -> str:

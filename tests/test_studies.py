@@ -274,6 +274,20 @@ def test_a_study_that_extends_another_keeps_what_it_does_not_say(tmp_path):
     assert small.registration == itr.registration
 
 
+def test_null_leaves_out_what_the_other_study_has_and_nothing_else(tmp_path):
+    itr = load_study("itr")
+    text = "extends: itr\nname: small\nconditions: {rag_reversed: null}\nclaude: null\ncorpus: {dev: null}\n"
+    with pytest.raises(ValueError, match="condition 'rag_reversed' not one of"):  # a grid still asks it
+        load_study(write(tmp_path, text))
+    grids = "grids: {05_rag_comparison: null}\n"
+    small = load_study(write(tmp_path, text + grids))
+    assert set(itr.conditions) - set(small.conditions) == {"rag_reversed"}
+    assert set(itr.grids) - set(small.grids) == {"05_rag_comparison"}
+    assert (small.claude, small.corpus.dev, small.corpus.wordings) == (None, None, itr.corpus.wordings)
+    with pytest.raises(ValueError, match="conditions.rag_revresed"):
+        load_study(write(tmp_path, "extends: itr\nname: small\nconditions: {rag_revresed: null}\n"))
+
+
 def test_a_study_may_extend_one_that_extends_another(tmp_path):
     middle = write(tmp_path, "extends: itr\nname: middle\nretrieval: {k: 2}\n")
     (tmp_path / "last.yaml").write_text(f"extends: {middle}\nname: last\nretrieval: {{passage_tokens: 40}}\n")
