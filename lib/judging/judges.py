@@ -38,7 +38,9 @@ def _with_reference(corpus: Corpus, rows: Sequence[dict]) -> list[dict]:
 
 def _judge_item(corpus: Corpus, row: dict, text: str) -> JudgeItem:
     question = corpus.question[row["question_id"]]
-    return JudgeItem(question.text, question.expected, text)
+    # A screening asks in words of its own, and the answer is to those.
+    asked = question.screen_text if row["split"] == "screen" else question.text
+    return JudgeItem(asked, question.expected, text)
 
 
 def _graded_text(study: Study, condition_name: str, text: str) -> str:
