@@ -1,7 +1,7 @@
 """What Claude is asked: to answer, judge, rewrite and compare. lib/models/claude_replies.py gets the replies."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any, NamedTuple
@@ -10,7 +10,7 @@ from lib import studies
 from lib.corpus.records import FaqItem, Verdict
 from lib.models import prompts
 from lib.models.claude_api import Unusable
-from lib.models.claude_replies import Replies
+from lib.models.claude_replies import Replies, paid
 
 MAX_TOKENS = 2048  # thinking counts in it
 SAMPLE = 24  # so many answers are rewritten, and so many compared for each pair of arms
@@ -110,10 +110,14 @@ class Preference(NamedTuple):
 
 
 class Client:
-    """Asks the models of a study's `claude` section. Raises RuntimeError without the section or ANTHROPIC_API_KEY."""
+    """Asks the models of a study's `claude` section. Raises RuntimeError without the section or ANTHROPIC_API_KEY.
+
+    `ledger` collects what the study has paid for each call, in order: see lib.models.claude_replies.paid.
+    """
 
     def __init__(self, study: studies.Study):
-        self._replies, self._models = Replies(study), study.claude
+        self._replies, self._models, self._study = Replies(study), study.claude, study.name
+        self.ledger: list[dict] = []
 
     @property
     def spent_usd(self) -> float:
@@ -122,18 +126,18 @@ class Client:
 
     def answer(self, texts: list[str]) -> list[str | None]:
         """One answer to each prompt, in order; None where Claude refused, was cut short or could not be reached."""
-        found = self._replies.get([answer_request(self._models, text) for text in texts], str)
+        found = self._ask("answering", [answer_request(self._models, text) for text in texts], str)
         return [None if isinstance(reply, Unusable) else reply for reply in found]
 
     def judge(self, items: list[JudgeItem]) -> list[Judgement]:
         """One judgement of each item, in order. What cannot be graded is JUDGE_FAILED with the reason, never wrong."""
         failed = partial(Judgement, Verdict.JUDGE_FAILED, Verdict.JUDGE_FAILED)
-        found = self._replies.get([judge_request(self._models, item) for item in items], _judgement)
+        found = self._ask("judging", [judge_request(self._models, item) for item in items], _judgement)
         return [failed(str(reply)) if isinstance(reply, Unusable) else reply for reply in found]
 
     def reformat(self, items: Sequence[FaqItem]) -> list[Rewriting]:
         """The raw answer of each item rewritten in the uniform style, in order; unchecked: see lib.judging.reformatting."""
-        found = self._replies.get([reformat_request(self._models, item) for item in items], Rewriting)
+        found = self._ask("rewriting", [reformat_request(self._models, item) for item in items], Rewriting)
         return [Rewriting(None, str(reply)) if isinstance(reply, Unusable) else reply for reply in found]
 
     def prefer(self, pairs: Sequence[Pair]) -> list[Preference]:
@@ -141,8 +145,13 @@ class Client:
         judges favour a place (Wang et al. 2023, https://arxiv.org/abs/2305.17926): what only one order says is a TIE.
         """
         orders = [order for pair in pairs for order in (pair, pair._replace(a=pair.b, b=pair.a))]
-        found = self._replies.get([prefer_request(self._models, order) for order in orders], _preferred)
+        found = self._ask("comparing", [prefer_request(self._models, order) for order in orders], _preferred)
         return [_in_both_orders(*verdicts) for verdicts in zip(found[::2], found[1::2], strict=True)]
+
+    def _ask(self, probe: str, bodies: list[dict], read: Callable[[str], Any]) -> list[Any]:
+        found = self._replies.get(bodies, read)
+        self.ledger.append(paid(self._study, probe, bodies))
+        return found
 
 
 def answer_request(models: studies.Claude, text: str) -> dict:

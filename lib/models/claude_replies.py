@@ -44,6 +44,26 @@ def worst_usd(body: dict, *, batch: bool) -> float:
     return cost_usd(body["model"], estimated_tokens(body), body["max_tokens"], batch=batch)
 
 
+def paid(study: str, probe: str, bodies: Iterable[dict]) -> dict:
+    """One line of a notebook's ledger: what a study has paid for these requests, now or in an earlier run, each counted once.
+
+    Replies that were of no use are in it, and lost ones at their worst price, with 0 tokens. What another study paid for
+    is free. `seconds` is 0: waiting for Claude is no computing here.
+    """
+    asked = {runs.content_hash(body) for body in bodies}
+    booked = [entry for entry in runs.Journal("claude", f"spent-{study}").entries if entry.get("request") in asked]
+    return {
+        "condition": "claude",
+        "seed": 0,
+        "probe": probe,
+        "requests": len(asked),
+        "prompt_tokens": sum(entry["tokens"][0] for entry in booked),
+        "answer_tokens": sum(entry["tokens"][1] for entry in booked),
+        "usd": sum(entry["usd"] for entry in booked),
+        "seconds": 0.0,
+    }
+
+
 class Replies:
     """The replies to the requests of one study, from the cache or the API, within the study's limits.
 
@@ -110,10 +130,10 @@ class Replies:
                 f"${worst:.4f}: raise claude.max_usd in the study file, now {self._settings.max_usd}"
             )
 
-    def _book(self, reply: str, usd: float) -> None:
+    def _book(self, reply: str, key: str, usd: float, tokens: tuple[int, int] = (0, 0)) -> None:
         # By the reply's own id, because a crash may let the same reply be read again.
         if reply not in self._booked:
-            self._ledger.append({"reply": reply, "usd": usd})
+            self._ledger.append({"reply": reply, "usd": usd, "request": key, "tokens": tokens})
             self._booked.add(reply)
             self.spent_usd += usd
 
@@ -123,7 +143,7 @@ class Replies:
             raise Unusable("API error: the reply is not a message", maybe_paid=True)
         usage = message.usage
         tokens = usage.input_tokens or 0, usage.output_tokens or 0
-        self._book(message.id, cost_usd(body["model"], *tokens, batch=batch))
+        self._book(message.id, key, cost_usd(body["model"], *tokens, batch=batch), tokens)
         text = whole_text(message)
         runs.write_json(_reply_path(key), {"request": body, "text": text, "usage": usage.to_dict()})
 
@@ -135,7 +155,7 @@ class Replies:
                 self._keep(key, body, self._api.message(body), batch=False)
             except Unusable as problem:
                 if problem.maybe_paid:
-                    self._book(f"{key}, lost at {time.time_ns()}", worst_usd(body, batch=False))
+                    self._book(f"{key}, lost at {time.time_ns()}", key, worst_usd(body, batch=False))
                 failed[key] = Unusable(str(problem))  # tried often enough
         return failed
 
@@ -188,7 +208,7 @@ class Replies:
                 self._keep(key, body, message_of(results.get(key)), batch=True)
             except Unusable as problem:
                 if problem.maybe_paid:
-                    self._book(f"{key}, lost in {ticket['id']}", worst_usd(body, batch=True))
+                    self._book(f"{key}, lost in {ticket['id']}", key, worst_usd(body, batch=True))
                 failed[key] = problem
         _ticket_path().unlink()
         return failed

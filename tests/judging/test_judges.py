@@ -341,6 +341,19 @@ def test_claude_is_shown_the_answer_field_of_json_that_was_asked_for(standin):
     assert shown == [json.dumps("75000 INR"), json.dumps(as_json("75000 INR"))]
 
 
+def test_the_ledger_says_what_the_verdicts_of_these_rows_cost(standin):
+    given = [answer(text, "cap/paraphrase") for text in ("Rs 75,000.", "Rs 50,000.", "Rs 75,000.")]
+    given += [answer(as_json("75000 INR"), condition="rag_json"), answer("I do not know.", "none/unanswerable")]
+    rows = [
+        *judge_answers(CORPUS, BY_CLAUDE, given),
+        *judge_answers(CORPUS, BY_CLAUDE, [answer("Rs 1.")], split="screen"),
+    ]
+    [line] = judges.judging_ledger(CORPUS, BY_CLAUDE, rows)
+    assert (line["probe"], line["requests"], line["prompt_tokens"]) == ("judging", 4, 4000)
+    assert len(standin.accepted) == 4
+    assert judges.judging_ledger(CORPUS, STUDY, judge_answers(CORPUS, STUDY, given)) == []
+
+
 def test_claude_is_shown_the_words_in_which_a_question_was_asked(standin):
     for split in ("test", "dev", "screen"):
         judge_answers(CORPUS, BY_CLAUDE, [answer(f"Rs 75,000, {split}.")], split=split)

@@ -190,6 +190,22 @@ def test_a_pair_without_two_verdicts_failed_and_is_no_tie(standin, client, bad, 
     assert (found.better, found.moved) == ("FAILED", None) and found.reason
 
 
+def test_each_call_has_a_line_in_the_ledger_which_a_replay_repeats(standin, client):
+    def ask(who):
+        who.answer(["limit?", "due date?"])
+        who.judge([ITEM, ITEM])
+        who.reformat([RAW])
+        who.prefer([PAIR])
+        return who.ledger
+
+    lines = ask(client)
+    requests = {line["probe"]: line["requests"] for line in lines}
+    assert requests == {"answering": 2, "judging": 1, "rewriting": 1, "comparing": 2}
+    assert sum(line["usd"] for line in lines) == pytest.approx(client.spent_usd) and client.spent_usd > 0
+    study = SimpleNamespace(name="tiny", claude=client._models)
+    assert ask(claude.Client(study)) == lines and len(standin.accepted) == 6
+
+
 def test_without_a_key_there_is_no_client_and_nothing_is_sent(standin, monkeypatch):
     monkeypatch.delenv("ANTHROPIC_API_KEY")
     models = Claude(answer_model="claude-haiku-5-5", judge_model="claude-haiku-5-5")
