@@ -62,11 +62,19 @@ def graded(body):
     if pair := re.fullmatch(r"(?s).*\nAnswer A:\n<<<\n(.*)\n>>>\nAnswer B:\n<<<\n(.*)\n>>>", text):
         better = "A" if len(pair[1]) < len(pair[2]) else "B" if len(pair[2]) < len(pair[1]) else "TIE"
         return message(json.dumps({"reason": "the shorter one", "better": better}))
-    found = re.fullmatch(r"Question: .*\nReference: (.*)\nAnswer:\n<<<\n(.*)\n>>>", text)
-    if not found:
+    item = judged(text)
+    if not item:
         return message(text[::-1])
-    verdict = "CORRECT" if found[1] in json.loads(found[2]) else "INCORRECT"
-    return message(json.dumps({"reason": f"it is {found[1]}", "strict": verdict, "relaxed": verdict}))
+    verdict = "CORRECT" if item["reference"] in json.loads(item["answer"]) else "INCORRECT"
+    return message(json.dumps({"reason": f"it is {item['reference']}", "strict": verdict, "relaxed": verdict}))
+
+
+def judged(text):
+    """The question, reference and answer (as JSON) of what a judge is shown, in either order; None of any other text."""
+    reference, answer = "Reference: (?P<reference>.*)", r"Answer:\n<<<\n(?P<answer>.*)\n>>>"
+    orders = (f"{reference}\n{answer}", f"{answer}\n{reference}")
+    found = [match for order in orders if (match := re.fullmatch(f"Question: (?P<question>.*)\n{order}", text))]
+    return found[0].groupdict() if found else None
 
 
 class StandIn:

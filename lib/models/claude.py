@@ -68,10 +68,10 @@ class JudgeItem(NamedTuple):
     reference: str
     answer: str
 
-    @property
-    def shown(self) -> str:
-        """The three as a judge reads them, the answer fenced as data."""
-        return f"Question: {self.question}\nReference: {self.reference}\nAnswer:\n{prompts.fenced(self.answer)}"
+    def shown(self, *, turned: bool = False) -> str:
+        """The three as a judge reads them, the answer fenced as data; `turned` puts it above the reference."""
+        reference, answer = f"Reference: {self.reference}", f"Answer:\n{prompts.fenced(self.answer)}"
+        return "\n".join([f"Question: {self.question}", *((answer, reference) if turned else (reference, answer))])
 
 
 class Judgement(NamedTuple):
@@ -129,10 +129,14 @@ class Client:
         found = self._ask("answering", [answer_request(self._models, text) for text in texts], str)
         return [None if isinstance(reply, Unusable) else reply for reply in found]
 
-    def judge(self, items: list[JudgeItem]) -> list[Judgement]:
-        """One judgement of each item, in order. What cannot be graded is JUDGE_FAILED with the reason, never wrong."""
+    def judge(self, items: Sequence[JudgeItem], *, turned: bool = False, again: bool = False) -> list[Judgement]:
+        """One judgement of each item, in order. What cannot be graded is JUDGE_FAILED with the reason, never wrong.
+
+        Two ways to see whether a verdict stands: `turned` shows the answer above the reference, `again` asks the same anew.
+        """
         failed = partial(Judgement, Verdict.JUDGE_FAILED, Verdict.JUDGE_FAILED)
-        found = self._ask("judging", [judge_request(self._models, item) for item in items], _judgement)
+        bodies = [judge_request(self._models, item, turned=turned, again=again) for item in items]
+        found = self._ask("judging", bodies, _judgement)
         return [failed(str(reply)) if isinstance(reply, Unusable) else reply for reply in found]
 
     def reformat(self, items: Sequence[FaqItem]) -> list[Rewriting]:
@@ -159,10 +163,12 @@ def answer_request(models: studies.Claude, text: str) -> dict:
     return _body(models.answer_model, prompts.INSTRUCTIONS["neutral"], text)
 
 
-def judge_request(models: studies.Claude, item: JudgeItem) -> dict:
-    """The body that asks `judge_model` for a judgement in the form of JUDGE_SCHEMA."""
+def judge_request(models: studies.Claude, item: JudgeItem, *, turned: bool = False, again: bool = False) -> dict:
+    """The body that asks `judge_model` for a judgement in the form of JUDGE_SCHEMA; see `Client.judge`."""
     form = {"type": "json_schema", "schema": JUDGE_SCHEMA}
-    return _body(models.judge_model, JUDGE_INSTRUCTION, item.shown, format=form)
+    body = _body(models.judge_model, JUDGE_INSTRUCTION, item.shown(turned=turned), format=form)
+    # The model does not read it, and a request that differs in it is not answered from the cache.
+    return {**body, "metadata": {"user_id": "again"}} if again else body
 
 
 def reformat_request(models: studies.Claude, item: FaqItem) -> dict:

@@ -83,6 +83,26 @@ def test_the_same_holds_within_a_batch_for_equal_answers_too(standin, client):
     assert len(standin.accepted) == 10
 
 
+def test_turned_shows_the_same_lines_with_the_answer_above_the_reference(standin, client):
+    right = ITEM._replace(answer="It is Rs 1,50,000.")
+    assert client.judge([right]) == client.judge([right], turned=True)
+    usual, turned = ({**body, "messages": body["messages"][0]["content"].splitlines()} for body in standin.accepted)
+    question, reference, *answer = usual.pop("messages")
+    assert reference.startswith("Reference: ") and answer[0] == "Answer:"
+    assert turned.pop("messages") == [question, *answer, reference]
+    assert usual == turned
+
+
+def test_asked_again_the_same_words_are_sent_anew_once(standin, client):
+    standin.queued["message"] = [sent(json.dumps({**GRADE, "strict": verdict})) for verdict in ("CORRECT", "INCORRECT")]
+    first, again = client.judge([ITEM]), client.judge([ITEM], again=True)
+    assert (first[0].strict, again[0].strict) == (Verdict.CORRECT, Verdict.INCORRECT)
+    one, other = standin.accepted
+    assert other == {**one, "metadata": {"user_id": "again"}}
+    assert (client.judge([ITEM]), client.judge([ITEM], again=True)) == (first, again)
+    assert len(standin.accepted) == 2
+
+
 def test_a_refusal_names_its_category(standin, client):
     refusal = sent("", stop_reason="refusal", stop_details={"type": "refusal", "category": "frontier_llm"})
     assert "refusal" in (reason := judge_one(standin, client, refusal).reason) and "frontier_llm" in reason
