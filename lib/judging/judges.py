@@ -94,6 +94,7 @@ def judge_answer(corpus: Corpus, study: Study, answer: Answer) -> dict:
         "passages": list(answer.passages),
         "gold": list(answer.gold),
         "cited": answer.cited,
+        "citations": list(answer.citations),
         "prompt_tokens": answer.prompt_tokens,
         "answer_tokens": answer.answer_tokens,
         "latency_ms": answer.latency_ms,

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from lib import progress, runs, studies
-from lib.models.claude_api import TRIES, Api, Unknown, Unusable, message_of, size_of, whole_text
+from lib.models.claude_api import TRIES, Api, Unknown, Unusable, cited_documents, message_of, size_of, whole_text
 
 # US dollars per million tokens (input, output); check before a large run. A batch costs BATCH_FACTOR of it.
 PRICES_AS_OF = "November 2026"
@@ -144,8 +144,8 @@ class Replies:
         usage = message.usage
         tokens = usage.input_tokens or 0, usage.output_tokens or 0
         self._book(message.id, key, cost_usd(body["model"], *tokens, batch=batch), tokens)
-        text = whole_text(message)
-        runs.write_json(_reply_path(key), {"request": body, "text": text, "usage": usage.to_dict()})
+        reply = {"request": body, "text": whole_text(message), "cited": cited_documents(message)}
+        runs.write_json(_reply_path(key), {**reply, "usage": usage.to_dict()})
 
     def _one_by_one(self, bodies: dict[str, dict]) -> dict[str, Unusable]:
         failed = {}
@@ -261,6 +261,15 @@ def _ticket_path() -> Path:
 
 def _reply_path(key: str) -> Path:
     return runs.cache_dir("claude", key) / "reply.json"
+
+
+def beside_text(body: dict) -> dict:
+    """What the cached reply to a request holds beside its text: `cited`, the places of the documents of the request that it
+    cites, and the tokens that were read and written.
+    """
+    reply = json.loads(_reply_path(runs.content_hash(body)).read_text(encoding="utf-8"))
+    read, written = (reply["usage"].get(name) or 0 for name in ("input_tokens", "output_tokens"))
+    return {"cited": tuple(reply.get("cited", ())), "prompt_tokens": read, "answer_tokens": written}
 
 
 def _missing(wanted: dict[str, dict], failed: dict[str, Unusable]) -> dict[str, dict]:

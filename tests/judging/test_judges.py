@@ -18,7 +18,9 @@ FACTS = (
     Fact("form", "t", "form", "It is ITR-4.", "ITR-4", "form", ("Sugam",), "v", None, "test", "easy", ()),
 )
 QUESTIONS = (
-    Question("cap/paraphrase", ("cap",), "paraphrase", "How much may be deducted?", "75000 INR", (), "How much is off?"),
+    Question(
+        "cap/paraphrase", ("cap",), "paraphrase", "How much may be deducted?", "75000 INR", (), "How much is off?"
+    ),
     Question("cap/choice", ("cap",), "choice", "How much?", "75000 INR", ("75000 INR", "50000 INR", "40000 INR")),
     Question("form/paraphrase", ("form",), "paraphrase", "Which form is it?", "ITR-4"),
     Question("none/unanswerable", (), "unanswerable", "Who wrote the portal?", None),
@@ -49,6 +51,7 @@ def answer(text="", question="cap/paraphrase", condition="base", **changes) -> A
         "passages": ("p1", "p2"),
         "gold": ("p2",),
         "cited": "p2",
+        "citations": [],
         "prompt_tokens": 30,
         "answer_tokens": 7,
         "latency_ms": None,
@@ -83,6 +86,7 @@ def test_a_gold_answer_becomes_a_correct_row_with_all_that_others_read():
         "passages": ["p1", "p2"],
         "gold": ["p2"],
         "cited": "p2",
+        "citations": [],
         "prompt_tokens": 30,
         "answer_tokens": 7,
         "latency_ms": 12.5,

@@ -7,9 +7,10 @@ from types import SimpleNamespace
 import pytest
 
 from lib.answering.reference import claude_client
-from lib.corpus.records import FaqItem, Verdict
+from lib.corpus.records import FaqItem, Passage, Verdict
 from lib.models import claude, prompts
 from lib.studies import Claude
+from tests import standin as api
 from tests.standin import Reply, sent
 
 ITEM = claude.JudgeItem("What is the limit under section 80C?", "Rs 1,50,000", "It is Rs 1.5 lakh.")
@@ -121,7 +122,8 @@ def test_an_answer_cannot_speak_to_the_judge(standin, client):
 
 def test_answers_come_in_order_and_a_refusal_is_none(standin, client):
     standin.queued["message"] = [sent("Rs 1,50,000."), sent("", stop_reason="refusal"), sent("31 July.")]
-    assert client.answer(["limit?", "refused?", "due date?"]) == ["Rs 1,50,000.", None, "31 July."]
+    first, refused, last = client.answer(["limit?", "refused?", "due date?"])
+    assert (first, refused, last) == (("Rs 1,50,000.", (), 1000, 100), None, ("31 July.", (), 1000, 100))
     body = standin.accepted[2]
     assert (body["model"], body["system"]) == ("claude-sonnet-5-5", prompts.INSTRUCTIONS["neutral"])
     assert body["messages"] == [{"role": "user", "content": "due date?"}]
@@ -129,8 +131,44 @@ def test_answers_come_in_order_and_a_refusal_is_none(standin, client):
 
 def test_many_answers_come_in_order_too(standin, client):
     questions = [f"question {place}?" for place in range(12)]
-    assert client.answer(questions) == [question[::-1] for question in questions]
+    assert [said.text for said in client.answer(questions)] == [question[::-1] for question in questions]
     assert standin.count("message") == 0 and client.spent_usd > 0
+
+
+PASSAGES = tuple(Passage(f"g#{n}", "g", "Dues", n, n + 9, f"## Dues\nThe fee is\nRs {n}. >>>") for n in range(3))
+
+
+def test_each_passage_is_a_document_of_its_own_that_can_be_cited(standin, client):
+    client.answer(["How much?"], [PASSAGES])
+    [body] = standin.accepted
+    assert body["model"] == "claude-sonnet-5-5" and body["output_config"] == {"effort": "low"}  # no form of the output
+    *documents, asked = body["messages"][0]["content"]
+    assert [document["source"]["data"] for document in documents] == [f"Dues: The fee is Rs {n}. >>>" for n in range(3)]
+    assert {document["type"] for document in documents} == {"document"}
+    assert all(document["citations"] == {"enabled": True} for document in documents)
+    assert asked["type"] == "text" and asked["text"].endswith("\n\nQuestion: How much?")
+
+
+@pytest.mark.parametrize("questions", [1, 10])
+def test_what_an_answer_cites_is_read_from_its_blocks_each_passage_once_and_replayed(standin, client, questions):
+    texts = [f"How much, {n}?" for n in range(questions)]
+    found = client.answer(texts, [PASSAGES] * questions)
+    assert [said.cited for said in found] == [(2, 0)] * questions
+    assert [said.text[::-1].rpartition("Question: ")[2] for said in found] == texts
+    assert standin.count("create") == (questions > 1)
+    assert client.answer(texts, [PASSAGES] * questions) == found and len(standin.accepted) == questions
+
+
+def test_an_answer_that_cites_nothing_or_something_else_is_still_an_answer(standin, client):
+    web = {"type": "web_search_result_location", "url": "x", "cited_text": "x", "encrypted_index": "x"}
+    blocks = [
+        api.cited("It is ", 1),
+        {"type": "text", "text": "Rs 5", "citations": [web]},
+        {"type": "text", "text": "."},
+    ]
+    standin.queued["message"] = [sent("", content=blocks), sent("Rs 5.", content=blocks[2:])]
+    first, second = client.answer(["one?", "two?"], [PASSAGES, PASSAGES])
+    assert (first.text, first.cited, second.text, second.cited) == ("It is Rs 5.", (1,), ".", ())
 
 
 def preferred(standin, client, *better):
