@@ -44,6 +44,11 @@ def worst_usd(body: dict, *, batch: bool) -> float:
     return cost_usd(body["model"], estimated_tokens(body), body["max_tokens"], batch=batch)
 
 
+def spent_usd(study: str) -> float:
+    """What a study has paid since the cache was made."""
+    return sum(entry["usd"] for entry in runs.Journal("claude", f"spent-{study}").entries)
+
+
 def paid(study: str, probe: str, bodies: Iterable[dict]) -> dict:
     """One line of a notebook's ledger: what a study has paid for these requests, now or in an earlier run, each counted once.
 
