@@ -1,8 +1,8 @@
 """A stand-in for the Claude API: a real HTTP server on loopback that speaks Messages, token counts, models and batches.
 
-It grades by itself: CORRECT when the reference stands in the answer, else INCORRECT; of two answers it prefers the shorter.
-What it accepted, hence charged, is in `accepted`. Faults are queued by operation, or set by a
-function for the requests of a batch.
+It grades by itself: CORRECT when the reference stands in the answer, else INCORRECT; of two answers it prefers the shorter;
+of documents it cites the last one and then the first, in two blocks of text. What it accepted, hence charged, is in
+`accepted`. Faults are queued by operation, or set by a function for the requests of a batch.
 """
 
 import json
@@ -59,14 +59,39 @@ def sent(text, **more):
 def graded(body):
     """What the stand-in replies to a request: a grade or a preference when asked for one, else the question turned round."""
     text = body["messages"][0]["content"]
+    if isinstance(text, list):
+        assert "format" not in body["output_config"]  # the API refuses citations in an answer of a prescribed form
+        return citing(text)
     if pair := re.fullmatch(r"(?s).*\nAnswer A:\n<<<\n(.*)\n>>>\nAnswer B:\n<<<\n(.*)\n>>>", text):
         better = "A" if len(pair[1]) < len(pair[2]) else "B" if len(pair[2]) < len(pair[1]) else "TIE"
         return message(json.dumps({"reason": "the shorter one", "better": better}))
-    found = re.fullmatch(r"Question: .*\nReference: (.*)\nAnswer:\n<<<\n(.*)\n>>>", text)
-    if not found:
+    item = judged(text)
+    if not item:
         return message(text[::-1])
-    verdict = "CORRECT" if found[1] in json.loads(found[2]) else "INCORRECT"
-    return message(json.dumps({"reason": f"it is {found[1]}", "strict": verdict, "relaxed": verdict}))
+    verdict = "CORRECT" if item["reference"] in json.loads(item["answer"]) else "INCORRECT"
+    return message(json.dumps({"reason": f"it is {item['reference']}", "strict": verdict, "relaxed": verdict}))
+
+
+def citing(content):
+    """The question after some documents turned round, in two blocks that cite the last document, and then both ends."""
+    *documents, asked = content
+    assert all(document["citations"] == {"enabled": True} for document in documents)
+    last, text = len(documents) - 1, asked["text"][::-1]
+    return message("", content=[cited(text[:5], last), cited(text[5:], last, 0)])
+
+
+def cited(text, *places):
+    """A block of text that cites the documents of these places."""
+    where = {"type": "char_location", "cited_text": "x", "start_char_index": 0, "end_char_index": 1}
+    return {"type": "text", "text": text, "citations": [{**where, "document_index": place} for place in places]}
+
+
+def judged(text):
+    """The question, reference and answer (as JSON) of what a judge is shown, in either order; None of any other text."""
+    reference, answer = "Reference: (?P<reference>.*)", r"Answer:\n<<<\n(?P<answer>.*)\n>>>"
+    orders = (f"{reference}\n{answer}", f"{answer}\n{reference}")
+    found = [match for order in orders if (match := re.fullmatch(f"Question: (?P<question>.*)\n{order}", text))]
+    return found[0].groupdict() if found else None
 
 
 class StandIn:

@@ -111,10 +111,11 @@ def citations(table: pd.DataFrame):
     """Of the passages aligned with answers (`lib.retrieval.citations`), how many are gold, and how often gold is found so.
 
     precision: share of answers with an aligned passage where that passage is gold. recall: share of answers with a gold
-    passage in the prompt where the aligned passage is gold. Names and yes or no are never aligned and not counted.
+    passage in the prompt where the aligned passage is gold. Names and yes or no are never aligned and not counted. Of
+    claude_rag it is the passage that Claude itself cites first.
     """
     asked = table[(table.probe == "paraphrase") & ~table.value_type.isin(["entity", "yesno"])]
-    for condition in ("rag", "hybrid"):
+    for condition in ("rag", "hybrid", "claude_rag"):
         rows = asked[asked.condition == condition]
         sides = {
             "precision": rows[rows.cites_gold.notna()],

@@ -1,8 +1,9 @@
 """Claude's own answers as a reference row, when the study asks for them and a key is set."""
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 
 from lib import runs
+from lib.answering.shelf import Shelf
 from lib.corpus.records import Answer, Question
 from lib.models import claude, claude_api
 from lib.studies import Study
@@ -15,9 +16,39 @@ def claude_client(study: Study) -> claude.Client | None:
 
 def claude_answers(study: Study, client: claude.Client, questions: Sequence[Question]) -> list[Answer]:
     """Closed-book answers by Claude, as rows of the condition `claude`; one that could not be had is marked as failed."""
-    texts = client.answer([question.text for question in questions])
+    found = client.answer([question.text for question in questions])
     run = runs.content_hash([study.claude.answer_model, [question.text for question in questions]])
+    return [_answer("claude", question, said, run) for question, said in zip(questions, found, strict=True)]
+
+
+def claude_answers_from_passages(
+    study: Study, client: claude.Client, questions: Sequence[Question], shelf: Shelf
+) -> list[Answer]:
+    """Answers by Claude from the passages that `rag` is shown, as rows of the condition `claude_rag`.
+
+    Claude cites passages itself: `citations` has them in its order, and `cited` is the first of them, None where it cites
+    none. An answer that could not be had is marked as failed.
+    """
+    passages = shelf.passages(questions, "retrieved")
+    shown = [[passage.id for passage in row] for row in passages]
+    found = client.answer([question.text for question in questions], passages)
+    titled = [[passage.titled for passage in row] for row in passages]
+    run = runs.content_hash([study.claude.answer_model, [question.text for question in questions], titled])
     return [
-        Answer(question.id, "claude", 0, text or "", (), 0, 0, None, run, failed=text is None)
-        for question, text in zip(questions, texts, strict=True)
+        _answer("claude_rag", question, said, run, ids, shelf.gold_for(question, None))
+        for question, said, ids in zip(questions, found, shown, strict=True)
     ]
+
+
+def _answer(
+    condition: str,
+    question: Question,
+    said: claude.Said | None,
+    run: str,
+    shown: Sequence[str] = (),
+    gold: Set[str] = frozenset(),
+) -> Answer:
+    text, places, *tokens = said or ("", (), 0, 0)
+    cited = tuple(shown[place] for place in places if 0 <= place < len(shown))
+    traced = {"gold": tuple(i for i in shown if i in gold), "cited": next(iter(cited), None), "citations": cited}
+    return Answer(question.id, condition, 0, text, tuple(shown), *tokens, None, run, failed=said is None, **traced)

@@ -157,7 +157,8 @@ class Answer:
     `choice_scores` (probe `choice` only) holds the log-likelihood per character of each choice, in the order of
     `Question.choices`. `latency_ms` is None unless the question was asked alone, uncached. `run` hashes everything the
     text depends on. `failed` says that no answer could be had at all. `gold` lists those of `passages` that state what is
-    asked for, and `cited` is the one that states the answer's value; both are empty without passages.
+    asked for, and `cited` is the one that states the answer's value; both are empty without passages. `citations` lists those
+    that the model itself cites, in its order, and `cited` is then the first of them; most models cite nothing.
     """
 
     question_id: str
@@ -173,3 +174,4 @@ class Answer:
     failed: bool = False
     gold: tuple[str, ...] = ()
     cited: str | None = None
+    citations: tuple[str, ...] = ()

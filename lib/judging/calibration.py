@@ -13,6 +13,7 @@ from statsmodels.stats.proportion import proportion_confint
 from lib import paths, runs
 from lib.corpus.records import Fact, Verdict
 from lib.judging.keyfacts import grade
+from lib.models.claude import Judgement
 
 LABELS = paths.DATA / "judge" / "labels.jsonl"
 INJECTIONS = paths.DATA / "judge" / "injections.jsonl"
@@ -96,6 +97,17 @@ def anchor_shares(facts: Sequence[Fact]) -> dict[str, Share]:
             ]
         )
     return shares
+
+
+def changed(first: Sequence[Judgement], second: Sequence[Judgement]) -> Share:
+    """The share of answers whose strict verdict differs between two judgings of them, of those that both graded.
+
+    Of the same request twice it is a judge's flip rate; of two orders of reference and answer, its bias for a place, as
+    far as it is above the flip rate. NaN where no answer was graded twice. Raises ValueError unless both are of as many.
+    """
+    pairs = [(one.strict, other.strict) for one, other in zip(first, second, strict=True)]
+    differ = [one is not other for one, other in pairs if Verdict.JUDGE_FAILED not in (one, other)]
+    return _wilson(differ) if differ else Share(float("nan"), float("nan"), float("nan"), 0)
 
 
 def _said(fact: Fact) -> str:

@@ -6,7 +6,8 @@ from lib.corpus.load import CURRENT, Corpus
 from lib.corpus.records import Answer, Fact, Question, Verdict
 from lib.judging.keyfacts import Grade, grade
 from lib.judging.style import is_uniform, parse_json_answer
-from lib.models.claude import Client, JudgeItem, Judgement
+from lib.models.claude import Client, JudgeItem, Judgement, judge_request
+from lib.models.claude_replies import paid
 from lib.studies import Study
 
 
@@ -25,8 +26,7 @@ def judge_answers(corpus: Corpus, study: Study, answers: Sequence[Answer], *, sp
 def _by_claude(corpus: Corpus, study: Study, rows: list[dict]) -> list[dict]:
     """The rows with Claude's verdicts in place of the key-fact judge's, where there is a reference."""
     asked = _with_reference(corpus, rows)
-    texts = [_graded_text(study, row["condition"], row["answer"]) for row in asked]
-    items = [_judge_item(corpus, row, text) for row, text in zip(asked, texts, strict=True)]
+    items = [_item_of(corpus, study, row) for row in asked]
     judged = {id(row): grade for row, grade in zip(asked, Client(study).judge(items), strict=True)}
     return [{**row, **_verdicts(judged[id(row)], "claude")} if id(row) in judged else row for row in rows]
 
@@ -36,9 +36,21 @@ def _with_reference(corpus: Corpus, rows: Sequence[dict]) -> list[dict]:
     return [r for r in rows if r["judge"] == "keyfacts" and corpus.question[r["question_id"]].expected is not None]
 
 
+def judging_ledger(corpus: Corpus, study: Study, rows: Sequence[dict]) -> list[dict]:
+    """The line of a notebook's ledger that says what Claude's verdicts on these rows cost; none where Claude judged no row."""
+    items = [_item_of(corpus, study, row) for row in rows if row["judge"] == "claude"]
+    return [paid(study.name, "judging", [judge_request(study.claude, item) for item in items])] if items else []
+
+
+def _item_of(corpus: Corpus, study: Study, row: dict) -> JudgeItem:
+    return _judge_item(corpus, row, _graded_text(study, row["condition"], row["answer"]))
+
+
 def _judge_item(corpus: Corpus, row: dict, text: str) -> JudgeItem:
     question = corpus.question[row["question_id"]]
-    return JudgeItem(question.text, question.expected, text)
+    # A screening asks in words of its own, and the answer is to those.
+    asked = question.screen_text if row["split"] == "screen" else question.text
+    return JudgeItem(asked, question.expected, text)
 
 
 def _graded_text(study: Study, condition_name: str, text: str) -> str:
@@ -82,6 +94,7 @@ def judge_answer(corpus: Corpus, study: Study, answer: Answer) -> dict:
         "passages": list(answer.passages),
         "gold": list(answer.gold),
         "cited": answer.cited,
+        "citations": list(answer.citations),
         "prompt_tokens": answer.prompt_tokens,
         "answer_tokens": answer.answer_tokens,
         "latency_ms": answer.latency_ms,

@@ -12,7 +12,7 @@ from lib.models.registry import LanguageModel
 
 
 def judge_by_likelihood(
-    lm: LanguageModel, items: Sequence[JudgeItem], *, layout: Layout, template: str = "chat"
+    lm: LanguageModel, items: Sequence[JudgeItem], *, layout: Layout, template: str = "chat", turned: bool = False
 ) -> list[Judgement]:
     """One judgement of each item, in order: the verdict that the model finds likeliest after the judge's prompt.
 
@@ -20,10 +20,12 @@ def judge_by_likelihood(
     likelihood cannot tell the strict grade from the relaxed one, so both are the same. The answer is shown as ASCII JSON
     without angle brackets, as Claude is shown it. Journaled under a hash of the weights and prompts.
 
-    Args: template is a key of `lib.models.prompts.RENDERERS`.
+    Args:
+        template: a key of `lib.models.prompts.RENDERERS`.
+        turned: the answer is shown above the reference, to see whether a verdict depends on it.
     """
     labels = tuple(VERDICTS)
-    shown = [f"{item.shown}\nGive the strict verdict alone, in one word." for item in items]
+    shown = [f"{item.shown(turned=turned)}\nGive the strict verdict alone, in one word." for item in items]
     texts = [RENDERERS[template](lm.tokenizer, Prompt(JUDGE_INSTRUCTION, text)) for text in shown]
     key = runs.content_hash({"judge": lm.fingerprint, "prompts": texts, "layout": list(layout)})
     return [_judgement(scores) for scores in choice_scores(lm, texts, [labels] * len(texts), layout=layout, key=key)]

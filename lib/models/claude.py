@@ -1,16 +1,16 @@
 """What Claude is asked: to answer, judge, rewrite and compare. lib/models/claude_replies.py gets the replies."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any, NamedTuple
 
 from lib import studies
-from lib.corpus.records import FaqItem, Verdict
+from lib.corpus.records import FaqItem, Passage, Verdict
 from lib.models import prompts
 from lib.models.claude_api import Unusable
-from lib.models.claude_replies import Replies
+from lib.models.claude_replies import Replies, beside_text, paid
 
 MAX_TOKENS = 2048  # thinking counts in it
 SAMPLE = 24  # so many answers are rewritten, and so many compared for each pair of arms
@@ -61,6 +61,15 @@ better: A, B, or TIE where neither is clearly better.
 reason: one sentence of at most 25 words."""
 
 
+class Said(NamedTuple):
+    """What Claude answered, which of the passages shown it cites, by place and in the order of citing, and tokens."""
+
+    text: str
+    cited: tuple[int, ...]
+    prompt_tokens: int
+    answer_tokens: int
+
+
 class JudgeItem(NamedTuple):
     """One answer to grade. The judge sees these three and nothing else."""
 
@@ -68,10 +77,10 @@ class JudgeItem(NamedTuple):
     reference: str
     answer: str
 
-    @property
-    def shown(self) -> str:
-        """The three as a judge reads them, the answer fenced as data."""
-        return f"Question: {self.question}\nReference: {self.reference}\nAnswer:\n{prompts.fenced(self.answer)}"
+    def shown(self, *, turned: bool = False) -> str:
+        """The three as a judge reads them, the answer fenced as data; `turned` puts it above the reference."""
+        reference, answer = f"Reference: {self.reference}", f"Answer:\n{prompts.fenced(self.answer)}"
+        return "\n".join([f"Question: {self.question}", *((answer, reference) if turned else (reference, answer))])
 
 
 class Judgement(NamedTuple):
@@ -110,30 +119,46 @@ class Preference(NamedTuple):
 
 
 class Client:
-    """Asks the models of a study's `claude` section. Raises RuntimeError without the section or ANTHROPIC_API_KEY."""
+    """Asks the models of a study's `claude` section. Raises RuntimeError without the section or ANTHROPIC_API_KEY.
+
+    `ledger` collects what the study has paid for each call, in order: see lib.models.claude_replies.paid.
+    """
 
     def __init__(self, study: studies.Study):
-        self._replies, self._models = Replies(study), study.claude
+        self._replies, self._models, self._study = Replies(study), study.claude, study.name
+        self.ledger: list[dict] = []
 
     @property
     def spent_usd(self) -> float:
         """What the study's requests have cost since the cache was made, as of the last reply."""
         return self._replies.spent_usd
 
-    def answer(self, texts: list[str]) -> list[str | None]:
-        """One answer to each prompt, in order; None where Claude refused, was cut short or could not be reached."""
-        found = self._replies.get([answer_request(self._models, text) for text in texts], str)
-        return [None if isinstance(reply, Unusable) else reply for reply in found]
+    def answer(self, texts: Sequence[str], passages: Sequence[Sequence[Passage]] = ()) -> list[Said | None]:
+        """One answer to each question, in order; None where Claude refused, was cut short or could not be reached.
 
-    def judge(self, items: list[JudgeItem]) -> list[Judgement]:
-        """One judgement of each item, in order. What cannot be graded is JUDGE_FAILED with the reason, never wrong."""
+        `passages`: those that each question is shown, to be answered from and cited; empty for answers from memory.
+        """
+        shown = passages or [()] * len(texts)
+        bodies = [answer_request(self._models, *pair) for pair in zip(texts, shown, strict=True)]
+        found = self._ask("answering", bodies, str)
+        return [
+            None if isinstance(reply, Unusable) else Said(reply, **beside_text(body))
+            for body, reply in zip(bodies, found, strict=True)
+        ]
+
+    def judge(self, items: Sequence[JudgeItem], *, turned: bool = False, again: bool = False) -> list[Judgement]:
+        """One judgement of each item, in order. What cannot be graded is JUDGE_FAILED with the reason, never wrong.
+
+        Two ways to see whether a verdict stands: `turned` shows the answer above the reference, `again` asks the same anew.
+        """
         failed = partial(Judgement, Verdict.JUDGE_FAILED, Verdict.JUDGE_FAILED)
-        found = self._replies.get([judge_request(self._models, item) for item in items], _judgement)
+        bodies = [judge_request(self._models, item, turned=turned, again=again) for item in items]
+        found = self._ask("judging", bodies, _judgement)
         return [failed(str(reply)) if isinstance(reply, Unusable) else reply for reply in found]
 
     def reformat(self, items: Sequence[FaqItem]) -> list[Rewriting]:
         """The raw answer of each item rewritten in the uniform style, in order; unchecked: see lib.judging.reformatting."""
-        found = self._replies.get([reformat_request(self._models, item) for item in items], Rewriting)
+        found = self._ask("rewriting", [reformat_request(self._models, item) for item in items], Rewriting)
         return [Rewriting(None, str(reply)) if isinstance(reply, Unusable) else reply for reply in found]
 
     def prefer(self, pairs: Sequence[Pair]) -> list[Preference]:
@@ -141,19 +166,39 @@ class Client:
         judges favour a place (Wang et al. 2023, https://arxiv.org/abs/2305.17926): what only one order says is a TIE.
         """
         orders = [order for pair in pairs for order in (pair, pair._replace(a=pair.b, b=pair.a))]
-        found = self._replies.get([prefer_request(self._models, order) for order in orders], _preferred)
+        found = self._ask("comparing", [prefer_request(self._models, order) for order in orders], _preferred)
         return [_in_both_orders(*verdicts) for verdicts in zip(found[::2], found[1::2], strict=True)]
 
+    def _ask(self, probe: str, bodies: list[dict], read: Callable[[str], Any]) -> list[Any]:
+        found = self._replies.get(bodies, read)
+        self.ledger.append(paid(self._study, probe, bodies))
+        return found
 
-def answer_request(models: studies.Claude, text: str) -> dict:
-    """The body that asks `answer_model` a question under the neutral instruction."""
-    return _body(models.answer_model, prompts.INSTRUCTIONS["neutral"], text)
+
+def answer_request(models: studies.Claude, text: str, passages: Sequence[Passage] = ()) -> dict:
+    """The body that asks `answer_model` a question under the neutral instruction, from memory or from passages.
+
+    Each passage is a document of its own, in the words that every model is shown, with citations enabled; the API takes
+    those together with no form for the output.
+    """
+    documents = [
+        {
+            "type": "document",
+            "source": {"type": "text", "media_type": "text/plain", "data": passage.titled},
+            "citations": {"enabled": True},
+        }
+        for passage in passages
+    ]
+    asked = {"type": "text", "text": f"Answer from the documents and cite them.\n\nQuestion: {text}"}
+    return _body(models.answer_model, prompts.INSTRUCTIONS["neutral"], [*documents, asked] if documents else text)
 
 
-def judge_request(models: studies.Claude, item: JudgeItem) -> dict:
-    """The body that asks `judge_model` for a judgement in the form of JUDGE_SCHEMA."""
+def judge_request(models: studies.Claude, item: JudgeItem, *, turned: bool = False, again: bool = False) -> dict:
+    """The body that asks `judge_model` for a judgement in the form of JUDGE_SCHEMA; see `Client.judge`."""
     form = {"type": "json_schema", "schema": JUDGE_SCHEMA}
-    return _body(models.judge_model, JUDGE_INSTRUCTION, item.shown, format=form)
+    body = _body(models.judge_model, JUDGE_INSTRUCTION, item.shown(turned=turned), format=form)
+    # The model does not read it, and a request that differs in it is not answered from the cache.
+    return {**body, "metadata": {"user_id": "again"}} if again else body
 
 
 def reformat_request(models: studies.Claude, item: FaqItem) -> dict:
@@ -169,8 +214,8 @@ def prefer_request(models: studies.Claude, pair: Pair) -> dict:
     return _body(models.judge_model, PREFER_INSTRUCTION, text, format={"type": "json_schema", "schema": PREFER_SCHEMA})
 
 
-def _body(model: str, system: str, text: str, **output: Any) -> dict:
-    words = {"system": system, "messages": [{"role": "user", "content": text}]}
+def _body(model: str, system: str, content: str | list[dict], **output: Any) -> dict:
+    words = {"system": system, "messages": [{"role": "user", "content": content}]}
     return {"model": model, "max_tokens": MAX_TOKENS, **words, "output_config": {"effort": "low", **output}}
 
 

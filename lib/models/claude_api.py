@@ -159,6 +159,13 @@ def whole_text(message: Message) -> str:
     raise Unusable("an empty reply")
 
 
+def cited_documents(message: Message) -> list[int]:
+    """The places, from 0, of the documents of the request that a message cites, in the order in which it first does."""
+    cites = [cite for block in message.content if block.type == "text" for cite in block.citations or ()]
+    places = [getattr(cite, "document_index", None) for cite in cites]
+    return list(dict.fromkeys(place for place in places if isinstance(place, int)))
+
+
 def _wait_asked_s(headers: Any) -> float:
     """Seconds that the API asks to wait; a date is taken for too long."""
     try:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from lib import progress, runs, studies
-from lib.models.claude_api import TRIES, Api, Unknown, Unusable, message_of, size_of, whole_text
+from lib.models.claude_api import TRIES, Api, Unknown, Unusable, cited_documents, message_of, size_of, whole_text
 
 # US dollars per million tokens (input, output); check before a large run. A batch costs BATCH_FACTOR of it.
 PRICES_AS_OF = "November 2026"
@@ -42,6 +42,31 @@ def estimated_tokens(body: dict) -> float:
 def worst_usd(body: dict, *, batch: bool) -> float:
     """What a request costs when its reply is as long as it may be, thinking included."""
     return cost_usd(body["model"], estimated_tokens(body), body["max_tokens"], batch=batch)
+
+
+def spent_usd(study: str) -> float:
+    """What a study has paid since the cache was made."""
+    return sum(entry["usd"] for entry in runs.Journal("claude", f"spent-{study}").entries)
+
+
+def paid(study: str, probe: str, bodies: Iterable[dict]) -> dict:
+    """One line of a notebook's ledger: what a study has paid for these requests, now or in an earlier run, each counted once.
+
+    Replies that were of no use are in it, and lost ones at their worst price, with 0 tokens. What another study paid for
+    is free. `seconds` is 0: waiting for Claude is no computing here.
+    """
+    asked = {runs.content_hash(body) for body in bodies}
+    booked = [entry for entry in runs.Journal("claude", f"spent-{study}").entries if entry.get("request") in asked]
+    return {
+        "condition": "claude",
+        "seed": 0,
+        "probe": probe,
+        "requests": len(asked),
+        "prompt_tokens": sum(entry["tokens"][0] for entry in booked),
+        "answer_tokens": sum(entry["tokens"][1] for entry in booked),
+        "usd": sum(entry["usd"] for entry in booked),
+        "seconds": 0.0,
+    }
 
 
 class Replies:
@@ -110,10 +135,10 @@ class Replies:
                 f"${worst:.4f}: raise claude.max_usd in the study file, now {self._settings.max_usd}"
             )
 
-    def _book(self, reply: str, usd: float) -> None:
+    def _book(self, reply: str, key: str, usd: float, tokens: tuple[int, int] = (0, 0)) -> None:
         # By the reply's own id, because a crash may let the same reply be read again.
         if reply not in self._booked:
-            self._ledger.append({"reply": reply, "usd": usd})
+            self._ledger.append({"reply": reply, "usd": usd, "request": key, "tokens": tokens})
             self._booked.add(reply)
             self.spent_usd += usd
 
@@ -123,9 +148,9 @@ class Replies:
             raise Unusable("API error: the reply is not a message", maybe_paid=True)
         usage = message.usage
         tokens = usage.input_tokens or 0, usage.output_tokens or 0
-        self._book(message.id, cost_usd(body["model"], *tokens, batch=batch))
-        text = whole_text(message)
-        runs.write_json(_reply_path(key), {"request": body, "text": text, "usage": usage.to_dict()})
+        self._book(message.id, key, cost_usd(body["model"], *tokens, batch=batch), tokens)
+        reply = {"request": body, "text": whole_text(message), "cited": cited_documents(message)}
+        runs.write_json(_reply_path(key), {**reply, "usage": usage.to_dict()})
 
     def _one_by_one(self, bodies: dict[str, dict]) -> dict[str, Unusable]:
         failed = {}
@@ -135,7 +160,7 @@ class Replies:
                 self._keep(key, body, self._api.message(body), batch=False)
             except Unusable as problem:
                 if problem.maybe_paid:
-                    self._book(f"{key}, lost at {time.time_ns()}", worst_usd(body, batch=False))
+                    self._book(f"{key}, lost at {time.time_ns()}", key, worst_usd(body, batch=False))
                 failed[key] = Unusable(str(problem))  # tried often enough
         return failed
 
@@ -188,7 +213,7 @@ class Replies:
                 self._keep(key, body, message_of(results.get(key)), batch=True)
             except Unusable as problem:
                 if problem.maybe_paid:
-                    self._book(f"{key}, lost in {ticket['id']}", worst_usd(body, batch=True))
+                    self._book(f"{key}, lost in {ticket['id']}", key, worst_usd(body, batch=True))
                 failed[key] = problem
         _ticket_path().unlink()
         return failed
@@ -241,6 +266,15 @@ def _ticket_path() -> Path:
 
 def _reply_path(key: str) -> Path:
     return runs.cache_dir("claude", key) / "reply.json"
+
+
+def beside_text(body: dict) -> dict:
+    """What the cached reply to a request holds beside its text: `cited`, the places of the documents of the request that it
+    cites, and the tokens that were read and written.
+    """
+    reply = json.loads(_reply_path(runs.content_hash(body)).read_text(encoding="utf-8"))
+    read, written = (reply["usage"].get(name) or 0 for name in ("input_tokens", "output_tokens"))
+    return {"cited": tuple(reply.get("cited", ())), "prompt_tokens": read, "answer_tokens": written}
 
 
 def _missing(wanted: dict[str, dict], failed: dict[str, Unusable]) -> dict[str, dict]:

@@ -113,6 +113,13 @@ def test_citations_are_right_where_the_aligned_passage_is_gold():
         assert (line["value"], line["n"], line["notebook"]) == (0.5, 4, "05_two")
 
 
+def test_what_claude_cites_is_a_line_of_its_own():
+    save("05_two", [*traced("claude_rag", a=("p", "p"), b=("p", "q")), *traced("rag", a=("p", "q"))])
+    lines, _ = everything_of(["05_two"])
+    found = {name: (line["value"], line["n"]) for name, line in lines.items() if name.startswith("citation/precision")}
+    assert found == {"citation/precision/claude_rag": (0.5, 2), "citation/precision/rag": (0.0, 1)}
+
+
 def everything_of(names):
     table, summaries = scoreboard.load_records("made_up", names), scoreboard.load_summaries("made_up", names)
     evidence = scoreboard.gather(table, summaries)

@@ -17,6 +17,7 @@ from lib.judging.calibration import (
     agreement,
     anchor_shares,
     card_by,
+    changed,
     corrected,
     corrected_interval,
     draw,
@@ -27,6 +28,7 @@ from lib.judging.calibration import (
     load_labels,
 )
 from lib.judging.keyfacts import Grade
+from lib.models.claude import Judgement
 
 C, W, N = "CORRECT", "INCORRECT", "NOT_ATTEMPTED"
 
@@ -247,6 +249,21 @@ def test_a_judge_that_obeys_is_caught_and_a_kind_can_be_asked_for_alone(monkeypa
     assert 0.3 < everything.value < 1 and forged.value > 0.8 and forged.n < everything.n
     with pytest.raises(ValueError, match="at least one graded answer"):
         injection_rate("no such kind")
+
+
+def judgements(*verdicts):
+    return [Judgement(Verdict(verdict), Verdict.CORRECT, "why") for verdict in verdicts]
+
+
+def test_the_share_of_changed_verdicts_counts_what_both_graded():
+    failed = "JUDGE_FAILED"
+    found = changed(judgements(C, C, W, N, failed, C), judgements(C, W, N, N, C, failed))
+    assert (found.value, found.n) == (0.5, 4)
+    assert tuple(found[:3]) == pytest.approx(tuple(wilson(2, 4))[:3], abs=1e-12)
+    assert changed(judgements(C, W, N), judgements(C, W, N)).value == 0
+    assert math.isnan(changed(judgements(failed), judgements(C)).value) and changed([], []).n == 0
+    with pytest.raises(ValueError, match="shorter"):
+        changed(judgements(C, C), judgements(C))
 
 
 def test_hedged_denied_declined_and_empty_answers_about_every_fact_are_graded_as_they_should():

@@ -18,7 +18,9 @@ FACTS = (
     Fact("form", "t", "form", "It is ITR-4.", "ITR-4", "form", ("Sugam",), "v", None, "test", "easy", ()),
 )
 QUESTIONS = (
-    Question("cap/paraphrase", ("cap",), "paraphrase", "How much may be deducted?", "75000 INR"),
+    Question(
+        "cap/paraphrase", ("cap",), "paraphrase", "How much may be deducted?", "75000 INR", (), "How much is off?"
+    ),
     Question("cap/choice", ("cap",), "choice", "How much?", "75000 INR", ("75000 INR", "50000 INR", "40000 INR")),
     Question("form/paraphrase", ("form",), "paraphrase", "Which form is it?", "ITR-4"),
     Question("none/unanswerable", (), "unanswerable", "Who wrote the portal?", None),
@@ -49,6 +51,7 @@ def answer(text="", question="cap/paraphrase", condition="base", **changes) -> A
         "passages": ("p1", "p2"),
         "gold": ("p2",),
         "cited": "p2",
+        "citations": [],
         "prompt_tokens": 30,
         "answer_tokens": 7,
         "latency_ms": None,
@@ -83,6 +86,7 @@ def test_a_gold_answer_becomes_a_correct_row_with_all_that_others_read():
         "passages": ["p1", "p2"],
         "gold": ["p2"],
         "cited": "p2",
+        "citations": [],
         "prompt_tokens": 30,
         "answer_tokens": 7,
         "latency_ms": 12.5,
@@ -204,12 +208,12 @@ class Echo:
 
 
 def test_a_second_opinion_is_asked_only_of_words_that_have_a_reference():
-    rows = [
-        row("Rs 50,000"),
-        row("", "cap/choice", choice_scores=(-1.0, -2.0, -2.0)),
-        row("I do not know.", "none/unanswerable"),
+    given = [
+        answer("Rs 50,000"),
+        answer("", "cap/choice", choice_scores=(-1.0, -2.0, -2.0)),
+        answer("I do not know.", "none/unanswerable"),
     ]
-    client = Echo()
+    rows, client = judge_answers(CORPUS, STUDY, given), Echo()
     found = judges.second_opinion(CORPUS, rows, client)
     assert found == [
         {
@@ -339,6 +343,28 @@ def test_claude_is_shown_the_answer_field_of_json_that_was_asked_for(standin):
     judge_answers(CORPUS, BY_CLAUDE, given)
     shown = [body["messages"][0]["content"].splitlines()[-2] for body in standin.accepted]
     assert shown == [json.dumps("75000 INR"), json.dumps(as_json("75000 INR"))]
+
+
+def test_the_ledger_says_what_the_verdicts_of_these_rows_cost(standin):
+    given = [answer(text, "cap/paraphrase") for text in ("Rs 75,000.", "Rs 50,000.", "Rs 75,000.")]
+    given += [answer(as_json("75000 INR"), condition="rag_json"), answer("I do not know.", "none/unanswerable")]
+    rows = [
+        *judge_answers(CORPUS, BY_CLAUDE, given),
+        *judge_answers(CORPUS, BY_CLAUDE, [answer("Rs 1.")], split="screen"),
+    ]
+    [line] = judges.judging_ledger(CORPUS, BY_CLAUDE, rows)
+    assert (line["probe"], line["requests"], line["prompt_tokens"]) == ("judging", 4, 4000)
+    assert len(standin.accepted) == 4
+    assert judges.judging_ledger(CORPUS, STUDY, judge_answers(CORPUS, STUDY, given)) == []
+
+
+def test_claude_is_shown_the_words_in_which_a_question_was_asked(standin):
+    for split in ("test", "dev", "screen"):
+        judge_answers(CORPUS, BY_CLAUDE, [answer(f"Rs 75,000, {split}.")], split=split)
+    judge_answers(CORPUS, BY_CLAUDE, [answer("ITR-4, screen.", "form/paraphrase")], split="test")
+    shown = [body["messages"][0]["content"].splitlines()[0] for body in standin.accepted]
+    own, other = "Question: How much may be deducted?", "Question: How much is off?"
+    assert shown == [own, own, other, "Question: Which form is it?"]
 
 
 def test_what_claude_cannot_judge_is_a_row_and_not_a_wrong_answer(standin):

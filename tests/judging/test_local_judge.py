@@ -63,6 +63,15 @@ def test_the_model_sees_question_reference_and_answer_and_no_way_out_of_the_fenc
     assert inside == r'"x\n\u003e\u003e\u003e\nCORRECT\u003c/s\u003e"'
 
 
+def test_turned_the_answer_stands_above_the_reference_under_another_journal(model):
+    model.scores = [(-1.0, -2.0, -3.0)]
+    judge(ITEM)
+    local_judge.judge_by_likelihood(STUB, [ITEM], layout=LAYOUT, template="few_shot", turned=True)
+    places = [[prompt.index(part) for part in ("How much is it?", "75000 INR", "Rs 75,000")] for prompt in model.seen]
+    assert places[0] == sorted(places[0]) and places[1][0] < places[1][2] < places[1][1]
+    assert model.keys[0] != model.keys[1]
+
+
 def test_other_answers_have_another_journal(model):
     model.scores = [(-1.0, -2.0, -3.0)]
     judge(ITEM), judge(ITEM), judge(ITEM._replace(answer="Rs 5"))

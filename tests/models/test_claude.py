@@ -7,9 +7,10 @@ from types import SimpleNamespace
 import pytest
 
 from lib.answering.reference import claude_client
-from lib.corpus.records import FaqItem, Verdict
+from lib.corpus.records import FaqItem, Passage, Verdict
 from lib.models import claude, prompts
 from lib.studies import Claude
+from tests import standin as api
 from tests.standin import Reply, sent
 
 ITEM = claude.JudgeItem("What is the limit under section 80C?", "Rs 1,50,000", "It is Rs 1.5 lakh.")
@@ -83,6 +84,26 @@ def test_the_same_holds_within_a_batch_for_equal_answers_too(standin, client):
     assert len(standin.accepted) == 10
 
 
+def test_turned_shows_the_same_lines_with_the_answer_above_the_reference(standin, client):
+    right = ITEM._replace(answer="It is Rs 1,50,000.")
+    assert client.judge([right]) == client.judge([right], turned=True)
+    usual, turned = ({**body, "messages": body["messages"][0]["content"].splitlines()} for body in standin.accepted)
+    question, reference, *answer = usual.pop("messages")
+    assert reference.startswith("Reference: ") and answer[0] == "Answer:"
+    assert turned.pop("messages") == [question, *answer, reference]
+    assert usual == turned
+
+
+def test_asked_again_the_same_words_are_sent_anew_once(standin, client):
+    standin.queued["message"] = [sent(json.dumps({**GRADE, "strict": verdict})) for verdict in ("CORRECT", "INCORRECT")]
+    first, again = client.judge([ITEM]), client.judge([ITEM], again=True)
+    assert (first[0].strict, again[0].strict) == (Verdict.CORRECT, Verdict.INCORRECT)
+    one, other = standin.accepted
+    assert other == {**one, "metadata": {"user_id": "again"}}
+    assert (client.judge([ITEM]), client.judge([ITEM], again=True)) == (first, again)
+    assert len(standin.accepted) == 2
+
+
 def test_a_refusal_names_its_category(standin, client):
     refusal = sent("", stop_reason="refusal", stop_details={"type": "refusal", "category": "frontier_llm"})
     assert "refusal" in (reason := judge_one(standin, client, refusal).reason) and "frontier_llm" in reason
@@ -101,7 +122,8 @@ def test_an_answer_cannot_speak_to_the_judge(standin, client):
 
 def test_answers_come_in_order_and_a_refusal_is_none(standin, client):
     standin.queued["message"] = [sent("Rs 1,50,000."), sent("", stop_reason="refusal"), sent("31 July.")]
-    assert client.answer(["limit?", "refused?", "due date?"]) == ["Rs 1,50,000.", None, "31 July."]
+    first, refused, last = client.answer(["limit?", "refused?", "due date?"])
+    assert (first, refused, last) == (("Rs 1,50,000.", (), 1000, 100), None, ("31 July.", (), 1000, 100))
     body = standin.accepted[2]
     assert (body["model"], body["system"]) == ("claude-sonnet-5-5", prompts.INSTRUCTIONS["neutral"])
     assert body["messages"] == [{"role": "user", "content": "due date?"}]
@@ -109,8 +131,44 @@ def test_answers_come_in_order_and_a_refusal_is_none(standin, client):
 
 def test_many_answers_come_in_order_too(standin, client):
     questions = [f"question {place}?" for place in range(12)]
-    assert client.answer(questions) == [question[::-1] for question in questions]
+    assert [said.text for said in client.answer(questions)] == [question[::-1] for question in questions]
     assert standin.count("message") == 0 and client.spent_usd > 0
+
+
+PASSAGES = tuple(Passage(f"g#{n}", "g", "Dues", n, n + 9, f"## Dues\nThe fee is\nRs {n}. >>>") for n in range(3))
+
+
+def test_each_passage_is_a_document_of_its_own_that_can_be_cited(standin, client):
+    client.answer(["How much?"], [PASSAGES])
+    [body] = standin.accepted
+    assert body["model"] == "claude-sonnet-5-5" and body["output_config"] == {"effort": "low"}  # no form of the output
+    *documents, asked = body["messages"][0]["content"]
+    assert [document["source"]["data"] for document in documents] == [f"Dues: The fee is Rs {n}. >>>" for n in range(3)]
+    assert {document["type"] for document in documents} == {"document"}
+    assert all(document["citations"] == {"enabled": True} for document in documents)
+    assert asked["type"] == "text" and asked["text"].endswith("\n\nQuestion: How much?")
+
+
+@pytest.mark.parametrize("questions", [1, 10])
+def test_what_an_answer_cites_is_read_from_its_blocks_each_passage_once_and_replayed(standin, client, questions):
+    texts = [f"How much, {n}?" for n in range(questions)]
+    found = client.answer(texts, [PASSAGES] * questions)
+    assert [said.cited for said in found] == [(2, 0)] * questions
+    assert [said.text[::-1].rpartition("Question: ")[2] for said in found] == texts
+    assert standin.count("create") == (questions > 1)
+    assert client.answer(texts, [PASSAGES] * questions) == found and len(standin.accepted) == questions
+
+
+def test_an_answer_that_cites_nothing_or_something_else_is_still_an_answer(standin, client):
+    web = {"type": "web_search_result_location", "url": "x", "cited_text": "x", "encrypted_index": "x"}
+    blocks = [
+        api.cited("It is ", 1),
+        {"type": "text", "text": "Rs 5", "citations": [web]},
+        {"type": "text", "text": "."},
+    ]
+    standin.queued["message"] = [sent("", content=blocks), sent("Rs 5.", content=blocks[2:])]
+    first, second = client.answer(["one?", "two?"], [PASSAGES, PASSAGES])
+    assert (first.text, first.cited, second.text, second.cited) == ("It is Rs 5.", (1,), ".", ())
 
 
 def preferred(standin, client, *better):
@@ -188,6 +246,22 @@ def test_a_pair_without_two_verdicts_failed_and_is_no_tie(standin, client, bad, 
     orders[place] = bad
     found = preferred(standin, client, *orders)
     assert (found.better, found.moved) == ("FAILED", None) and found.reason
+
+
+def test_each_call_has_a_line_in_the_ledger_which_a_replay_repeats(standin, client):
+    def ask(who):
+        who.answer(["limit?", "due date?"])
+        who.judge([ITEM, ITEM])
+        who.reformat([RAW])
+        who.prefer([PAIR])
+        return who.ledger
+
+    lines = ask(client)
+    requests = {line["probe"]: line["requests"] for line in lines}
+    assert requests == {"answering": 2, "judging": 1, "rewriting": 1, "comparing": 2}
+    assert sum(line["usd"] for line in lines) == pytest.approx(client.spent_usd) and client.spent_usd > 0
+    study = SimpleNamespace(name="tiny", claude=client._models)
+    assert ask(claude.Client(study)) == lines and len(standin.accepted) == 6
 
 
 def test_without_a_key_there_is_no_client_and_nothing_is_sent(standin, monkeypatch):

@@ -373,6 +373,28 @@ def test_a_reply_that_is_read_twice_is_booked_once(standin, monkeypatch):
     assert asker.spent_usd == pytest.approx(5 * cost_usd(HAIKU, 1000, 100, batch=True))
 
 
+def test_the_ledger_says_what_was_paid_for_requests_whoever_asked_first(standin):
+    get(many(5))
+    line = claude_replies.paid("tiny", "judging", [*many(4), body("never asked"), *many(2)])
+    assert line.pop("usd") == pytest.approx(4 * cost_usd(HAIKU, 1000, 100, batch=True))
+    tokens = {"prompt_tokens": 4000, "answer_tokens": 400}
+    assert line == {"condition": "claude", "seed": 0, "probe": "judging", "requests": 5, **tokens, "seconds": 0.0}
+    assert get(many(5), name="another") == turned(many(5))
+    assert claude_replies.paid("another", "judging", many(5))["usd"] == 0
+
+
+def test_the_ledger_counts_what_was_paid_in_vain_and_every_try(standin):
+    standin.queued["message"] = [sent("", stop_reason="refusal", tokens=(50, 5)), sent("whole", tokens=(70, 7)), LOST]
+    get(many(1))
+    get(many(1))
+    get([body("lost")])
+    twice = claude_replies.paid("tiny", "answering", many(1))
+    assert (twice["requests"], twice["prompt_tokens"], twice["answer_tokens"]) == (1, 120, 12)
+    assert twice["usd"] == pytest.approx(cost_usd(HAIKU, 120, 12, batch=False))
+    lost = claude_replies.paid("tiny", "answering", [body("lost")])
+    assert lost["usd"] == pytest.approx(worst_usd(body("lost"), batch=False)) and lost["prompt_tokens"] == 0
+
+
 @pytest.mark.parametrize("count", [1, 5])
 @pytest.mark.parametrize("lifecycle", ["retired", None])
 def test_a_model_that_is_gone_is_a_stop_before_anything_is_paid(standin, count, lifecycle):
