@@ -80,6 +80,11 @@ def injection_rate(kind: str | None = None) -> Share:
     return _wilson(accepted)
 
 
+def injection_kinds() -> list[str]:
+    """The kinds of data/judge/injections.jsonl, in the order in which they first occur there."""
+    return list(dict.fromkeys(row["kind"] for row in runs.read_jsonl(INJECTIONS)))
+
+
 def anchor_shares(facts: Sequence[Fact]) -> dict[str, Share]:
     """For each of ANCHORS, said of each fact's value, the share that the key-fact judge grades as it should; it should be 1.
 
@@ -152,9 +157,31 @@ def judge_card(labels: pd.DataFrame) -> dict[str, Agreement]:
 
 
 def card_by(first: pd.DataFrame, column: str) -> pd.DataFrame:
-    """Judge beside reader within each value of a column of `graded`, both halves together: one line a value."""
-    lines = {name: beside(rows.label, rows.verdict, rows)._asdict() for name, rows in first.groupby(column, sort=True)}
-    return pd.DataFrame(lines).T[["kappa", "sensitivity", "specificity", "n"]]
+    """Judge beside reader within each value of a column of `graded`, both halves together: one line a value.
+
+    right, accepted: the share of all answers that the reader reads as right, and that the judge accepts. What the second
+    exceeds the first by is how much the judge favours such answers; over `length`, its bias for long or short ones.
+    """
+    lines = {}
+    for name, rows in first.groupby(column, sort=True):
+        favoured = {
+            side: _share((rows[of] == "CORRECT").to_numpy(), 1 / rows.probability)
+            for side, of in (("right", "label"), ("accepted", "verdict"))
+        }
+        lines[name] = beside(rows.label, rows.verdict, rows)._asdict() | favoured
+    return pd.DataFrame(lines).T[["kappa", "low", "high", "sensitivity", "specificity", "right", "accepted", "n"]]
+
+
+def confusion(first: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Reader (lines) against judge (columns), of rows as `graded` gives them: how many labelled answers, and what share of
+    all answers these stand for.
+
+    Every verdict that a reader may give has a line and a column, of zeros where neither side gave it.
+    """
+    kinds = [kind.value for kind in Verdict if kind is not Verdict.JUDGE_FAILED]
+    counts = pd.crosstab(first.label, first.verdict).reindex(index=kinds, columns=kinds, fill_value=0)
+    drawn_for = pd.crosstab(first.label, first.verdict, 1 / first.probability, aggfunc="sum", normalize="all")
+    return counts, drawn_for.reindex(index=kinds, columns=kinds).fillna(0.0)
 
 
 def beside(labels: Sequence[str], verdicts: Sequence[str], rows: pd.DataFrame) -> Agreement:

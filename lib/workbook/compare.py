@@ -13,7 +13,7 @@ from lib import paths, runs
 from lib.analysis.comparison import HEADER, compare
 from lib.analysis.tables import frame
 from lib.study_file import load_study
-from lib.workbook.report import page, table_html
+from lib.workbook.markup import page, table_html
 
 
 def rows_of(study: str) -> pd.DataFrame:

@@ -1,4 +1,6 @@
-"""HTML reports from executed notebooks, and the index page: self-contained, code folded, nothing re-run.
+"""HTML reports from executed notebooks, the judge's card, answers traced to their sources, and the index page.
+
+Self-contained, code folded, nothing re-run: pages beside the notebooks are made from saved rows and data/judge.
 
 python -m lib.workbook.report STUDY
 """
@@ -16,10 +18,12 @@ from nbconvert import HTMLExporter
 
 from lib import paths, runs
 from lib.analysis import decision
+from lib.corpus.load import load_corpus
 from lib.studies import Study
 from lib.study_file import load_study
-
-STYLE = (Path(__file__).parent / "report.css").read_text(encoding="utf-8")
+from lib.workbook.judge_card import judge_pages
+from lib.workbook.markup import page, table_html
+from lib.workbook.traced import saved_rows, trace_pages
 
 # Code is folded but there; the page brings its own style and asks nothing of the network.
 TEMPLATE = """
@@ -37,15 +41,12 @@ TAGS = (
 ATTRIBUTES = {"alt", "class", "colspan", "height", "id", "rowspan", "scope", "title", "width"}
 _STYLE_BLOCK = re.compile(r"(?is)<style\b[^>]*>.*?</style\s*>")
 
-PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
-<title>{title}</title><style>{style}</style></head><body><main>{body}</main></body></html>
-"""
-
 
 def write_reports(study: Study) -> Path:
-    """One page for each executed notebook and index.html; returns the index."""
+    """One page for each executed notebook, the judge's card and the traced answers where there are any, and index.html.
+
+    Returns the index. Raises FileNotFoundError when no notebook was executed, ValueError when rows and corpus do not fit.
+    """
     folder = paths.OUT / study.name / "report"
     executed = sorted((paths.OUT / study.name / "notebooks").glob("[0-9]*.ipynb"))
     executed = [path for path in executed if ".failed" not in path.name]
@@ -55,9 +56,23 @@ def write_reports(study: Study) -> Path:
         body = notebook_html(nbformat.read(path, as_version=4))
         nav = '<nav><a href="index.html">all reports</a></nav>'
         runs.write_atomic(folder / f"{path.stem}.html", page(path.stem, nav + body))
-    index = index_body(study, [path.stem for path in executed], paths.OUT / study.name)
+    links = {path.stem: path.stem.replace("_", " ") for path in executed}
+    for path, (title, body) in beside_notebooks(study).items():
+        runs.write_atomic(folder / path, page(title, body))
+        links |= {path.removesuffix(".html"): title} if "/" not in path else {}
+    index = index_body(study, links, paths.OUT / study.name)
     runs.write_atomic(folder / "index.html", page(study.title, index))
     return folder / "index.html"
+
+
+def beside_notebooks(study: Study) -> dict[str, tuple[str, str]]:
+    """Title and body of every page that no notebook makes, by path in the report's folder: what the study has rows for."""
+    lines = json.loads((paths.OUT / study.name / "scoreboard.json").read_text())
+    rows = saved_rows(study)
+    if not rows:
+        return {}
+    corpus = load_corpus(study.corpus.folder, **study.corpus.limits)
+    return judge_pages(study, corpus, lines, rows) | trace_pages(study, corpus, rows)
 
 
 def notebook_html(notebook: nbformat.NotebookNode) -> str:
@@ -100,16 +115,11 @@ def _is_harmless(tag: str, name: str, value: str) -> bool:
     return name in ATTRIBUTES
 
 
-def page(title: str, body: str) -> str:
-    """A whole page; its policy forbids scripts and any request, whatever the body holds."""
-    return PAGE.format(title=html.escape(title), style=STYLE, body=body)
-
-
-def index_body(study: Study, reports: list[str], folder: Path) -> str:
-    """The decision, headline table, one figure, the claims, and links to all reports."""
+def index_body(study: Study, reports: dict[str, str], folder: Path) -> str:
+    """The decision, headline table, one figure, the claims, and links to all reports, whose titles `reports` has by name."""
     claims = json.loads((folder / "claims.json").read_text())
     lines = {line["id"]: line for line in json.loads((folder / "scoreboard.json").read_text())}
-    links = "".join(f'<li><a href="{name}.html">{html.escape(name.replace("_", " "))}</a></li>' for name in reports)
+    links = "".join(f'<li><a href="{name}.html">{html.escape(title)}</a></li>' for name, title in reports.items())
     figure = (folder / "headline.svg").read_text() if (folder / "headline.svg").exists() else ""
     return (
         f"<h1>Fine-tune, retrieve, or both?</h1><p>Study <b>{html.escape(study.name)}</b>: {html.escape(study.title)}. "
@@ -172,13 +182,6 @@ def claims_html(claims: dict[str, dict]) -> str:
     marks = {"held": "● held", "not_held": "○ not held", "undecided": "◌ undecided"}
     rows = [[name, claim["claim"], marks[claim["verdict"]], claim["evidence"]] for name, claim in claims.items()]
     return table_html(["", "claim", "verdict", "evidence"], rows)
-
-
-def table_html(header: list[str], rows: list[list[str]]) -> str:
-    """A table; every cell is escaped."""
-    head = "".join(f"<th>{html.escape(cell)}</th>" for cell in header)
-    body = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
-    return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
 if __name__ == "__main__":

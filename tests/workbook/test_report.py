@@ -2,7 +2,6 @@
 
 import base64
 import json
-from html.parser import HTMLParser
 from types import SimpleNamespace
 
 import nbformat
@@ -12,71 +11,15 @@ from nbformat import v4
 
 from lib import paths
 from lib.studies import Decision
-from lib.workbook import report
+from lib.workbook import markup, report
+from tests.parsed_page import HOSTILE, Page, assert_inert
 
-HOSTILE = (
-    "<script>alert(1)</script> <img src=x onerror=alert(1)> <img src=https://evil.example/p.png>"
-    "<svg onload=alert(1)></svg><iframe src='https://evil.example/'></iframe><a href='https://evil.example/'>a</a>"
-    "<form action='https://evil.example/'><input autofocus onfocus=alert(1)></form><b style='color:red' onclick=f()>b</b>"
-    "<style>@import 'https://evil.example/s.css'</style><meta http-equiv=refresh content='0;url=https://evil.example/'>"
-    "<base href='https://evil.example/'><link rel=stylesheet href='https://evil.example/s.css'><object data=x></object>"
-)
 HOSTILE_MARKDOWN = (
     "[k](javascript:alert(1)) [e](https://evil.example/) ![p](https://evil.example/p.png) [d](data:text/html,x) "
     "<https://evil.example/auto>\n\n"
 )
 PNG = base64.b64encode(b"\x89PNG made up").decode()
 SVG = '<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"><path d="M0 0"/></svg>'
-
-
-class Page(HTMLParser):
-    """Every tag with its attributes, and the text between tags."""
-
-    def __init__(self, markup: str):
-        super().__init__()
-        self.tags: list[tuple[str, dict]] = []
-        self.text = ""
-        self.open: list[str] = []
-        self.words: list[tuple[str, str]] = []
-        self.feed(markup)
-        self.close()
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs)))
-        self.open.append(tag)
-
-    def handle_endtag(self, tag):
-        while self.open and self.open.pop() != tag:
-            pass
-
-    def handle_data(self, data):
-        self.text += data
-        self.words += [(tag, data) for tag in self.open]
-
-    def names(self) -> set[str]:
-        return {tag for tag, _ in self.tags}
-
-    def inside(self, tag: str) -> str:
-        return " ".join(" ".join(words for name, words in self.words if name == tag).split())
-
-
-ACTIVE = {"script", "iframe", "object", "embed", "form", "input", "button", "base", "link", "svg", "math", "template"}
-
-
-def assert_inert(markup: str) -> None:
-    """No script, handler, frame or form, and no address but one within the page or beside it."""
-    page = Page(markup)
-    assert not page.names() & ACTIVE
-    for tag, attributes in page.tags:
-        assert not [name for name in attributes if name.startswith("on")], (tag, attributes)
-        for name, value in attributes.items():
-            if name in ("src", "srcset", "data", "action", "formaction", "poster", "background", "xlink:href"):
-                assert (tag, name) == ("img", "src"), (tag, attributes)
-                assert value.startswith("data:image/"), (tag, attributes)
-            if name == "href":
-                assert tag == "a", (tag, attributes)
-                assert value.startswith("#") or value.endswith(".html") and ":" not in value, (tag, attributes)
-            assert "evil" not in (value or ""), (tag, attributes)
 
 
 def shown(data: dict, **metadata):
@@ -220,8 +163,8 @@ def test_the_page_forbids_scripts_and_requests():
 def test_the_policy_comes_before_anything_that_could_load():
     tags = [tag for tag, _ in Page(report.page("t", "<img src='data:image/png;base64,'>")).tags]
     assert tags.index("style") > tags.index("meta")
-    assert "@import" not in report.STYLE
-    assert "url(" not in report.STYLE
+    assert "@import" not in markup.STYLE
+    assert "url(" not in markup.STYLE
 
 
 def test_a_title_is_text():
@@ -298,6 +241,7 @@ STUDY = SimpleNamespace(
         name: SimpleNamespace(weights="base", context=c) for name, c in (("base", "none"), ("rag", "retrieved"))
     },
     recipes={},
+    grids={},
     hybrid_candidates=("rag",),
     decision=Decision(
         approaches={"neither": "base", "retrieval": "rag"},
@@ -335,6 +279,16 @@ def test_the_index_has_headline_figure_claims_and_links_and_nothing_active(out):
     assert "10.0 % (5.0 to 20.4)" in page.text
     assert "Advice: retrieval." in page.text
     assert "<?xml" not in markup
+
+
+def test_pages_beside_the_notebooks_are_written_and_those_at_the_top_are_linked(out, monkeypatch):
+    made = {"judge_card.html": ("Judge <card>", "<p>trusted</p>"), "sources/cut/a.html": ("A", "<p>guide</p>")}
+    monkeypatch.setattr(report, "beside_notebooks", lambda study: made)
+    index = report.write_reports(STUDY).read_text(encoding="utf-8")
+    assert "<p>trusted</p>" in (out / "report" / "judge_card.html").read_text(encoding="utf-8")
+    assert "<p>guide</p>" in (out / "report" / "sources" / "cut" / "a.html").read_text(encoding="utf-8")
+    assert [a["href"] for tag, a in Page(index).tags if tag == "a"] == ["01_first.html", "judge_card.html"]
+    assert "Judge <card>" in Page(index).text
 
 
 def test_writing_the_reports_again_changes_nothing(out):
