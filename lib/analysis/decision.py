@@ -219,27 +219,33 @@ def update_rows(ways: Sequence[Approach], ledger: Sequence[dict], needs: Decisio
     ]
 
 
-CARD_HEADER = ["approach", "condition", "facts right", "in style", "latency", "USD per 1,000 answers", "USD per update"]
-CARD_HEADER += ["USD a month", "facts", "style", "latency", "cost"]
+CARD_HEADER = [
+    "approach",
+    "condition",
+    "facts right",
+    "in style",
+    "latency",
+    "USD a month",
+    "of that: USD per 1,000 answers",
+]
+CARD_HEADER += ["USD per update"]
 
 
 def card_rows(approaches: Sequence[Approach], needs: Decision) -> list[list[str]]:
-    """The card's table: what was measured of each approach, and how it stands to each need."""
+    """The card's table: what was measured of each approach, behind how it stands to the need."""
     standing = advise(approaches, needs).standing
-    return [
-        [
-            WORDS[approach.name],
-            approach.condition,
-            _interval(approach.accuracy),
-            _interval(approach.style),
-            f"{approach.latency_ms:.0f} ms",
-            f"{usd_per_1000_answers(approach, needs):.3f}",
-            f"{usd_per_update(approach, needs):.4f}",
-            f"{usd_per_month(approach, needs):.2f}",
-            *standing[approach.name].values(),
-        ]
-        for approach in approaches
-    ]
+    rows = []
+    for approach in approaches:
+        measured = {
+            "facts": _interval(approach.accuracy),
+            "style": _interval(approach.style),
+            "latency": f"{approach.latency_ms:,.0f} ms",
+            "cost": f"{usd_per_month(approach, needs):.2f}",
+        }
+        stands = [f"{standing[approach.name][need]}: {value}" for need, value in measured.items()]
+        costs = [f"{usd_per_1000_answers(approach, needs):.3f}", f"{usd_per_update(approach, needs):.4f}"]
+        rows.append([WORDS[approach.name], approach.condition, *stands, *costs])
+    return rows
 
 
 def flips(approaches: Sequence[Approach], needs: Decision) -> list[list[str]]:

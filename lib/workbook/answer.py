@@ -17,19 +17,19 @@ BOTH = {
 }
 
 
-def short_answer(study: Study, lines: Mapping[str, dict], claims: Mapping[str, dict]) -> str:
-    """What to do, how good it gets, and for which model; empty for a study that registers neither C9 nor C16."""
+def short_answer(study: Study, lines: Mapping[str, dict], claims: Mapping[str, dict]) -> tuple[str, str]:
+    """What to do; and how good it gets, and for which model. Empty words for a study that does not register C9 and C16."""
     if not {"C9", "C16"} <= set(claims):
-        return ""
+        return "", ""
     gain = lines["delta/paraphrase/hybrid-vs-rag"]
     points = f"{100 * gain['value']:+.0f} points, {100 * gain['low']:+.0f} to {100 * gain['high']:+.0f}"
     shares = [lines[f"accuracy/paraphrase/{name}"] for name in study.decision.approaches.values()]
     best = max(shares, key=lambda line: line["value"])
     enough = "" if best["high"] >= study.decision.least_accuracy else "; none is good enough to rely on"
-    return (
-        f"**Short answer: {RETRIEVE[claims['C9']['verdict']]}** {BOTH[claims['C16']['verdict']]} ({points}). The best of them "
-        f"is right on {100 * best['value']:.0f} % of the facts{enough}. All this was measured on {study.models['base']}: "
-        "the method carries over to another model, the numbers need not."
+    return f"Short answer: {RETRIEVE[claims['C9']['verdict']]}", (
+        f"{BOTH[claims['C16']['verdict']]} ({points}). The best of them is right on {100 * best['value']:.0f} % of the facts"
+        f"{enough}. All this was measured on {study.models['base']}: the method carries over to another model, the numbers "
+        "need not."
     )
 
 
@@ -39,10 +39,11 @@ def share(line: Mapping) -> str:
 
 
 def measured(study: Study, lines: Mapping[str, dict]) -> str:
-    """What the headline conditions got right, in words."""
-    base, short, long, rag, hybrid = (
-        share(lines[f"accuracy/paraphrase/{name}"]) for name in ("base", "lora_raw", "lora_raw_20ep", "rag", "hybrid")
-    )
+    """What the headline conditions got right, in words; empty for a study without one of them."""
+    asked = [f"paraphrase/{name}" for name in ("base", "lora_raw", "lora_raw_20ep", "rag", "hybrid")]
+    if not {f"accuracy/{name}" for name in [*asked, "trained/lora_raw", "trained/lora_raw_20ep"]} <= set(lines):
+        return ""
+    base, short, long, rag, hybrid = (share(lines[f"accuracy/{name}"]) for name in asked)
     trained = {name: share(lines[f"accuracy/trained/{name}"]) for name in ("lora_raw", "lora_raw_20ep")}
     recipes = study.recipes
     return (

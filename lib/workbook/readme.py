@@ -8,7 +8,7 @@ from lib.analysis import decision, findings
 from lib.studies import Study
 from lib.study_file import load_study
 from lib.workbook import answer
-from lib.workbook.report import FLIPS_HEADER, HEADLINE_HEADER, headline_rows
+from lib.workbook.index import FLIPS_HEADER, HEADLINE_HEADER, headline_rows
 
 RESULTS = paths.RESULTS / "itr"
 
@@ -63,9 +63,10 @@ def answer_block() -> str:
     """The answer in words, from the headline conditions and the verdicts."""
     lines, claims, study = _scoreboard(), _claims(), _published()
     asked = lines["accuracy/paraphrase/base"]["n"]
+    lead, rest = answer.short_answer(study, lines, claims)
     return changed_since(study, load_study("itr"), asked) + "\n\n".join(
         [
-            answer.short_answer(study, lines, claims),
+            f"**{lead}** {rest}",
             answer.measured(study, lines),
             f"{answer.verdicts(claims)} The [findings](notebooks/08_findings.ipynb) say why, and what the undecided ones need.",
         ]

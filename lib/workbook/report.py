@@ -6,7 +6,6 @@ python -m lib.workbook.report STUDY
 """
 
 import copy
-import html
 import json
 import re
 import sys
@@ -17,12 +16,12 @@ import nbformat
 from nbconvert import HTMLExporter
 
 from lib import paths, runs
-from lib.analysis import decision
 from lib.corpus.load import load_corpus
 from lib.studies import Study
 from lib.study_file import load_study
+from lib.workbook.index import index_body
 from lib.workbook.judge_card import judge_pages
-from lib.workbook.markup import page, table_html
+from lib.workbook.markup import page
 from lib.workbook.traced import saved_rows, trace_pages
 
 # Code is folded but there; the page brings its own style and asks nothing of the network.
@@ -113,75 +112,6 @@ def _is_harmless(tag: str, name: str, value: str) -> bool:
     if tag == "img" and name == "src":
         return value.startswith("data:image/")
     return name in ATTRIBUTES
-
-
-def index_body(study: Study, reports: dict[str, str], folder: Path) -> str:
-    """The decision, headline table, one figure, the claims, and links to all reports, whose titles `reports` has by name."""
-    claims = json.loads((folder / "claims.json").read_text())
-    lines = {line["id"]: line for line in json.loads((folder / "scoreboard.json").read_text())}
-    links = "".join(f'<li><a href="{name}.html">{html.escape(title)}</a></li>' for name, title in reports.items())
-    figure = (folder / "headline.svg").read_text() if (folder / "headline.svg").exists() else ""
-    return (
-        f"<h1>Fine-tune, retrieve, or both?</h1><p>Study <b>{html.escape(study.name)}</b>: {html.escape(study.title)}. "
-        f"Registration {study.registration}.</p>{decision_html(study, lines)}<h2>What was measured</h2>{headline_html(lines)}"
-        f"<figure>{_inline_svg(figure)}</figure>"
-        f"<h2>The claims</h2>{claims_html(claims)}<h2>Reports</h2><ul>{links}</ul>"
-    )
-
-
-def _inline_svg(text: str) -> str:
-    return text[text.index("<svg") :] if "<svg" in text else ""
-
-
-HEADLINE = {
-    "base": "the model as it is",
-    "lora_raw": "LoRA on the raw FAQs",
-    "lora_raw_20ep": "the same, trained until the wording is memorised",
-    "lora_reformatted": "LoRA on uniform answers",
-    "rag": "the untouched model with retrieved passages",
-    "rag_gold": "the same, the right passage always among them",
-    "hybrid": "tuned to read passages (on other facts), fed by retrieval",
-}
-
-
-def headline_rows(lines: dict[str, dict]) -> list[list[str]]:
-    """The headline table's cells: condition, what it is, accuracy with interval on unseen wordings, style, n."""
-    rows = []
-    for name, meaning in HEADLINE.items():
-        accuracy, style = lines.get(f"accuracy/paraphrase/{name}"), lines.get(f"style/{name}")
-        if accuracy:
-            shown = f"{100 * accuracy['value']:.1f} % ({100 * accuracy['low']:.1f} to {100 * accuracy['high']:.1f})"
-            rows.append([name, meaning, shown, f"{100 * style['value']:.0f} %" if style else "", str(accuracy["n"])])
-    return rows
-
-
-HEADLINE_HEADER = ["condition", "what it is", "right on unseen wordings (95 % interval)", "uniform style", "facts"]
-
-
-def headline_html(lines: dict[str, dict]) -> str:
-    """The headline table as HTML."""
-    return table_html(HEADLINE_HEADER, headline_rows(lines))
-
-
-FLIPS_HEADER = ["need", "stated", "advice over all its values, the other needs as stated"]
-
-
-def decision_html(study: Study, lines: dict[str, dict]) -> str:
-    """The advice, what it rests on, and where it would flip, as HTML."""
-    approaches, needs = decision.measured(study, lines), study.decision
-    return (
-        f"<h2>The decision</h2><p><b>{html.escape(decision.sentence(approaches, needs))}</b> The needs are an example in the "
-        f"study file; put your own there.</p>{table_html(decision.CARD_HEADER, decision.card_rows(approaches, needs))}"
-        f"<details><summary>where the advice flips</summary>{table_html(FLIPS_HEADER, decision.flips(approaches, needs))}"
-        "</details>"
-    )
-
-
-def claims_html(claims: dict[str, dict]) -> str:
-    """The claims with verdict and evidence as HTML."""
-    marks = {"held": "● held", "not_held": "○ not held", "undecided": "◌ undecided"}
-    rows = [[name, claim["claim"], marks[claim["verdict"]], claim["evidence"]] for name, claim in claims.items()]
-    return table_html(["", "claim", "verdict", "evidence"], rows)
 
 
 if __name__ == "__main__":

@@ -163,7 +163,9 @@ def test_a_missing_measurement_is_named(lines):
 def test_the_card_says_what_was_measured_and_where_it_flips():
     rows = decision.card_rows(ALL, NEEDS)
     assert all(len(row) == len(decision.CARD_HEADER) for row in rows)
-    assert rows[2][2:8] == ["65 % (55 to 75)", "5 % (0 to 10)", "2000 ms", "2.000", "0.0100", "2.02"]
+    assert rows[2][2:6] == ["met: 65 % (55 to 75)", "met: 5 % (0 to 10)", "met: 2,000 ms", "met: 2.02"]
+    assert rows[2][6:] == ["2.000", "0.0100"]
+    assert {row[2].split(":")[0] for row in rows} == {"met", "failed"}
     accuracy = decision.flips(ALL, NEEDS)[0]
     assert accuracy[:2] == ["least accuracy", "50 %"]
     assert "0 % to 55 %: retrieval" in accuracy[2]

@@ -35,7 +35,8 @@ def decided(**verdict):
 @pytest.mark.parametrize("c9", RETRIEVE)
 @pytest.mark.parametrize("c16", BOTH)
 def test_the_short_answer_says_what_the_verdicts_say_and_no_more(study, c9, c16):
-    text = short_answer(study, LINES, decided(C9=c9, C16=c16))
+    lead, rest = short_answer(study, LINES, decided(C9=c9, C16=c16))
+    text = f"{lead} {rest}"
     assert [verdict for verdict, words in RETRIEVE.items() if f"Short answer: {words}" in text] == [c9]
     assert [verdict for verdict, words in BOTH.items() if f"{words} (" in text] == [c16]
     assert "+7 points, -4 to +18" in text
@@ -46,12 +47,17 @@ def test_the_short_answer_says_what_the_verdicts_say_and_no_more(study, c9, c16)
 def test_what_may_be_good_enough_is_not_called_too_little(study):
     least = study.decision.model_copy(update={"least_accuracy": 0.43})
     claims = decided(C9="held", C16="held")
-    assert "good enough" in short_answer(study, LINES, claims)
-    assert "good enough" not in short_answer(study.model_copy(update={"decision": least}), LINES, claims)
+    assert "good enough" in short_answer(study, LINES, claims)[1]
+    assert "good enough" not in short_answer(study.model_copy(update={"decision": least}), LINES, claims)[1]
 
 
 def test_a_study_without_these_claims_has_no_short_answer(study):
-    assert short_answer(study, LINES, decided(C9="held")) == ""
+    assert short_answer(study, LINES, decided(C9="held")) == ("", "")
+
+
+@pytest.mark.parametrize("missing", ["accuracy/paraphrase/lora_raw_20ep", "accuracy/trained/lora_raw"])
+def test_nothing_is_told_where_a_headline_condition_was_not_asked(study, missing):
+    assert measured(study, {name: line for name, line in LINES.items() if name != missing}) == ""
 
 
 def test_shares_stand_beside_what_they_are_shares_of(study):

@@ -11,7 +11,7 @@ from nbformat import v4
 
 from lib import paths
 from lib.studies import Decision
-from lib.workbook import markup, report
+from lib.workbook import index, markup, report
 from tests.parsed_page import HOSTILE, Page, assert_inert
 
 HOSTILE_MARKDOWN = (
@@ -152,7 +152,7 @@ def test_cleaning_twice_is_cleaning_once():
 def test_the_page_forbids_scripts_and_requests():
     policies = [
         attributes["content"]
-        for tag, attributes in Page(report.page("t", "")).tags
+        for tag, attributes in Page(markup.page("t", "")).tags
         if tag == "meta" and attributes.get("http-equiv") == "Content-Security-Policy"
     ]
     assert len(policies) == 1
@@ -161,21 +161,21 @@ def test_the_page_forbids_scripts_and_requests():
 
 
 def test_the_policy_comes_before_anything_that_could_load():
-    tags = [tag for tag, _ in Page(report.page("t", "<img src='data:image/png;base64,'>")).tags]
+    tags = [tag for tag, _ in Page(markup.page("t", "<img src='data:image/png;base64,'>")).tags]
     assert tags.index("style") > tags.index("meta")
     assert "@import" not in markup.STYLE
     assert "url(" not in markup.STYLE
 
 
 def test_a_title_is_text():
-    assert "<script>" in Page(report.page("<script>x</script>", "")).inside("title")
-    assert_inert(report.page("</title><script>alert(1)</script>", ""))
+    assert "<script>" in Page(markup.page("<script>x</script>", "")).inside("title")
+    assert_inert(markup.page("</title><script>alert(1)</script>", ""))
 
 
 def test_every_cell_and_header_of_a_table_is_escaped():
-    markup = report.table_html([HOSTILE, "b & c"], [["<b>", "'\""], [HOSTILE, "1 < 2"]])
-    assert_inert(markup)
-    page = Page(markup)
+    made = markup.table_html([HOSTILE, "b & c"], [["<b>", "'\""], [HOSTILE, "1 < 2"]])
+    assert_inert(made)
+    page = Page(made)
     assert page.names() == {"div", "table", "thead", "tbody", "tr", "th", "td"}
     assert page.text.count(HOSTILE) == 2
     assert "1 < 2" in page.text
@@ -183,16 +183,18 @@ def test_every_cell_and_header_of_a_table_is_escaped():
 
 CLAIMS = {
     "C1": {"claim": f"It holds. {HOSTILE}", "verdict": "held", "evidence": f"d = 1 {HOSTILE}", "rows": []},
-    "C2": {"claim": "It does not.", "verdict": "not_held", "evidence": "d = 0", "rows": []},
+    "C2": {"claim": "It does not.", "verdict": "not_held", "evidence": "d = 0; p = 0.3 | e = 1; p = 0.4", "rows": []},
     "C3": {"claim": "Who knows.", "verdict": "undecided", "evidence": "none", "rows": []},
 }
 
 
 def test_claims_are_marked_by_more_than_colour_and_escaped():
-    markup = report.claims_html(CLAIMS)
+    markup = index.claims_html(CLAIMS)
     assert_inert(markup)
     for mark in ("● held", "○ not held", "◌ undecided"):
         assert mark in markup
+    # Folded, every test is there; before it, each contrast alone.
+    assert markup.index("<p>d = 0</p><p>e = 1</p>") < markup.index("<li>d = 0; p = 0.3</li><li>e = 1; p = 0.4</li>")
 
 
 def line(name, value, low, high, n=40):
@@ -204,6 +206,7 @@ SCOREBOARD = [
     line("accuracy/paraphrase/rag", 0.6, 0.5, 0.7),
     line("style/rag", 0.25, 0.1, 0.4),
     line("style/base", 0.0, 0.0, 0.1),
+    line("hallucination/base", 0.83, 0.7, 0.9),
     line("cost/latency_ms/base", 500, None, None),
     line("cost/latency_ms/rag", 1500, None, None),
     line("cost/index_seconds", 12, None, None),
@@ -212,9 +215,9 @@ SCOREBOARD = [
 
 
 def test_the_headline_rows_are_the_scoreboard_in_percent():
-    assert report.headline_rows({one["id"]: one for one in SCOREBOARD}) == [
-        ["base", "the model as it is", "10.0 % (5.0 to 20.4)", "0 %", "40"],
-        ["rag", "the untouched model with retrieved passages", "60.0 % (50.0 to 70.0)", "25 %", "40"],
+    assert index.headline_rows({one["id"]: one for one in SCOREBOARD}) == [
+        ["base", "the model as it is", "10 % (5 to 20)", "40", "0 %", "83 %"],
+        ["rag", "the untouched model with retrieved passages", "60 % (50 to 70)", "40", "25 %", ""],
     ]
 
 
@@ -257,8 +260,8 @@ STUDY = SimpleNamespace(
 
 
 def test_the_reports_are_written_whole_and_inert(out):
-    index = report.write_reports(STUDY)
-    assert index == out / "report" / "index.html"
+    written = report.write_reports(STUDY)
+    assert written == out / "report" / "index.html"
     assert sorted(path.name for path in (out / "report").iterdir()) == ["01_first.html", "index.html"]
     page = (out / "report" / "01_first.html").read_text(encoding="utf-8")
     assert_inert(page)
@@ -276,7 +279,8 @@ def test_the_index_has_headline_figure_claims_and_links_and_nothing_active(out):
     assert_inert(markup.replace(SVG, ""))
     assert [a["href"] for tag, a in page.tags if tag == "a"] == ["01_first.html"]
     assert "0123abcd" in page.text
-    assert "10.0 % (5.0 to 20.4)" in page.text
+    assert "10 % (5 to 20)" in page.text
+    assert "Of 3 registered claims, held: 1 (C1); not held: 1 (C2); undecided: 1 (C3)." in page.text
     assert "Advice: retrieval." in page.text
     assert "<?xml" not in markup
 
@@ -284,11 +288,11 @@ def test_the_index_has_headline_figure_claims_and_links_and_nothing_active(out):
 def test_pages_beside_the_notebooks_are_written_and_those_at_the_top_are_linked(out, monkeypatch):
     made = {"judge_card.html": ("Judge <card>", "<p>trusted</p>"), "sources/cut/a.html": ("A", "<p>guide</p>")}
     monkeypatch.setattr(report, "beside_notebooks", lambda study: made)
-    index = report.write_reports(STUDY).read_text(encoding="utf-8")
+    written = report.write_reports(STUDY).read_text(encoding="utf-8")
     assert "<p>trusted</p>" in (out / "report" / "judge_card.html").read_text(encoding="utf-8")
     assert "<p>guide</p>" in (out / "report" / "sources" / "cut" / "a.html").read_text(encoding="utf-8")
-    assert [a["href"] for tag, a in Page(index).tags if tag == "a"] == ["01_first.html", "judge_card.html"]
-    assert "Judge <card>" in Page(index).text
+    assert [a["href"] for tag, a in Page(written).tags if tag == "a"] == ["01_first.html", "judge_card.html"]
+    assert "Judge <card>" in Page(written).text
 
 
 def test_writing_the_reports_again_changes_nothing(out):
