@@ -113,7 +113,7 @@ def test_a_measure_and_a_judge_that_nobody_foresaw_are_shown_too():
     )
 
 
-def test_without_a_measured_judge_there_is_no_usual():
+def test_without_a_measured_judge_there_is_no_card():
     assert judge_pages(STUDY, CORPUS, [line("accuracy/paraphrase/rag", 0.25)], ROWS) == {}
 
 
