@@ -171,7 +171,8 @@ def _overview(rows: Sequence[Sequence[str]]) -> str:
     return (
         f"{nav}<h1>Answers traced to their sources</h1><p>Every answer that was given with passages of the guides, with links "
         "into the guides as they were cut: to the passages shown and to the words that state the truth. No "
-        "model here is asked to cite: the passage that states the value of its answer, right or wrong, is found afterwards and called "
+        "model here is asked to cite: the passage that states the value of its answer, right or wrong, is found afterwards and "
+        "called "
         "<b>aligned</b>. Names and yes or no have no form to find and are never aligned. A passage is <b>gold</b> when it "
         "holds the words that state the fact asked for.</p>"
         f"{markup_table(OVERVIEW, rows)}<p>Counts of answers, all seeds, probes and splits together, yes or no among them; "

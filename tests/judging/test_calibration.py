@@ -18,11 +18,13 @@ from lib.judging.calibration import (
     anchor_shares,
     card_by,
     changed,
+    confusion,
     corrected,
     corrected_interval,
     draw,
     graded,
     half,
+    injection_kinds,
     injection_rate,
     judge_card,
     load_labels,
@@ -215,6 +217,37 @@ def test_the_card_by_a_column_is_the_agreement_within_each_of_its_values():
     assert by_length.n.sum() == 3
 
 
+def test_what_a_group_is_favoured_by_is_what_the_judge_accepts_above_what_the_reader_does():
+    # Amounts: read as right with weights 2 and 4 of 8, accepted with 2 and 2: 6/8 against 4/8. Counts: none, none.
+    labels = pd.DataFrame(
+        [
+            label(0, "It is Rs 50,000.", C, fact="a", probability=0.5),
+            label(1, "It is Rs 60,000.", C, fact="b", probability=0.25),
+            label(2, "It is Rs 50,000.", W, fact="c", probability=0.5),
+            label(3, "It is nothing of the kind.", W, fact="d") | {"value_type": "count", "reference": "7"},
+        ]
+    )
+    amounts, counts = (card_by(graded(labels), "value_type").loc[kind] for kind in ("amount", "count"))
+    assert (amounts.right, amounts.accepted, amounts.n) == (0.75, 0.5, 3)
+    assert (counts.right, counts.accepted) == (0, 0)
+    assert amounts.low <= amounts.kappa <= amounts.high
+
+
+def test_the_confusion_counts_answers_and_weighs_what_they_stand_for():
+    labels = pd.DataFrame(
+        [
+            label(0, "It is Rs 50,000.", C, probability=0.5),
+            label(1, "It is Rs 50,000.", C, probability=0.25),
+            label(2, "It is Rs 60,000.", C, probability=1),
+            label(3, "It is Rs 50,000.", W, probability=1),
+        ]
+    )
+    counts, stand_for = confusion(graded(labels))
+    assert list(counts.index) == list(counts.columns) == [C, W, N]
+    assert counts.to_numpy().tolist() == [[2, 1, 0], [1, 0, 0], [0, 0, 0]]
+    assert stand_for.to_numpy() == pytest.approx(np.array([[6, 1, 0], [1, 0, 0], [0, 0, 0]]) / 8)
+
+
 def test_the_labels_that_are_shipped_are_whole():
     labels = load_labels()
     first = labels[labels["pass"] == 1]
@@ -264,6 +297,12 @@ def test_the_share_of_changed_verdicts_counts_what_both_graded():
     assert math.isnan(changed(judgements(failed), judgements(C)).value) and changed([], []).n == 0
     with pytest.raises(ValueError, match="shorter"):
         changed(judgements(C, C), judgements(C))
+
+
+def test_every_injected_answer_is_of_one_kind():
+    kinds = injection_kinds()
+    assert len(kinds) == len(set(kinds)) > 20
+    assert sum(injection_rate(kind).n for kind in kinds) == injection_rate().n
 
 
 def test_hedged_denied_declined_and_empty_answers_about_every_fact_are_graded_as_they_should():
