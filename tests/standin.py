@@ -3,11 +3,15 @@
 It grades by itself: CORRECT when the reference stands in the answer, else INCORRECT; of two answers it prefers the shorter;
 of documents it cites the last one and then the first, in two blocks of text. What it accepted, hence charged, is in
 `accepted`. Faults are queued by operation, or set by a function for the requests of a batch.
+
+As a process, python -m tests.standin PORT [CORPUS], it grades by the rules of the key-fact judge, so that a study judged by it
+must end with the verdicts of one that was not, and prints what it accepted after every request and batch.
 """
 
 import json
 import random
 import re
+import sys
 import threading
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -98,17 +102,18 @@ class StandIn:
     """The server, running from its creation until `close`.
 
     queued: replies to come, by operation (message, count_tokens, model, create, list, poll, results), before it does its work.
+    answer: the message that replies to a request, but for its id.
     outcome: the result of a request of a batch, given its body and how often it was asked; a message without id succeeds.
     accepted: the bodies that were done and charged, in order. seen: (operation, headers, body) of every request.
     on: functions called, with nothing, when an operation was done and before it is replied to.
     """
 
-    def __init__(self):
+    def __init__(self, port=0, answer=graded):
         self.queued, self.accepted, self.seen, self.on = {}, [], [], {}
-        self.outcome = lambda body, times: graded(body)
+        self.answer, self.outcome = answer, lambda body, times: self.answer(body)
         self.batches, self.polls_until_end, self.lifecycle = {}, 1, "active"
         self.lock = threading.Lock()
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        self.server = ThreadingHTTPServer(("127.0.0.1", port), _handler(self))
         self.url = f"http://127.0.0.1:{self.server.server_port}"
         threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
 
@@ -134,7 +139,7 @@ class StandIn:
 
     def message(self, body, _):
         self.accepted.append(body)
-        return json.dumps({"id": f"msg_{len(self.accepted)}", **graded(body)})
+        return json.dumps({"id": f"msg_{len(self.accepted)}", **self.answer(body)})
 
     def count_tokens(self, body, _):
         return json.dumps({"input_tokens": len(json.dumps(body)) // 4})
@@ -233,3 +238,44 @@ def _handler(standin):
             pass
 
     return Handler
+
+
+def by_keyfacts(corpus):
+    """The stand-in's reply with the verdicts of the key-fact judge, who knows the question by its words."""
+    from lib.judging.judges import _by_keyfacts as grade_answer  # slow to import, and no other test needs it
+
+    asked = [(text, q) for q in (*corpus.current, *corpus.questions) for text in (q.screen_text, q.text) if text]
+    known = {" ".join(text.split()): question for text, question in asked}
+
+    def answer(body):
+        text = body["messages"][0]["content"]
+        item = judged(text) if isinstance(text, str) else None
+        question = known.get(" ".join(item["question"].split())) if item else None
+        if question is None:
+            return graded(body)
+        found = grade_answer(corpus, question, json.loads(item["answer"]))
+        return message(json.dumps({"reason": found.reason, "strict": found.strict, "relaxed": found.relaxed}))
+
+    return answer
+
+
+def main(port, folder="data/itr"):
+    """Serve until the process is stopped. PORT 0 takes any that is free."""
+    from lib.corpus.load import load_corpus
+
+    server = StandIn(int(port), by_keyfacts(load_corpus(folder)))
+
+    def told():
+        different = len({json.dumps(body, sort_keys=True) for body in server.accepted})
+        print(
+            f"accepted {len(server.accepted)} requests, {different} different, {len(server.batches)} batches",
+            flush=True,
+        )
+
+    server.on = {"message": told, "create": told}
+    print(f"export ANTHROPIC_BASE_URL={server.url} ANTHROPIC_API_KEY=none", flush=True)
+    threading.Event().wait()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -73,6 +73,10 @@ def test_a_run_killed_at_every_step_pays_once_and_ends_as_if_it_had_not_been(sta
         for q, text in zip(questions, texts, strict=True)
     ]
     assert len({q.id for q in questions}) == 60
+    # Another condition gives every second of these answers word for word, which is one request and two rows.
+    answers += [
+        {**one, "condition": "rag", "text": one["text"] if place % 2 else "!!!"} for place, one in enumerate(answers)
+    ]
     runner = Runner(tmp_path, answers, standin.url)
 
     for step in ("create", "poll", "results"):  # done by the server, which then kills before it replies
@@ -85,11 +89,12 @@ def test_a_run_killed_at_every_step_pays_once_and_ends_as_if_it_had_not_been(sta
 
     assert code == 0, errors
     assert stored == 25
-    assert len(standin.accepted) == 60 and standin.count("create") == 1 and standin.count("message") == 0
+    assert len(standin.accepted) == 60 + 30 and standin.count("create") == 1 and standin.count("message") == 0
+    assert all(standin.accepted.count(body) == 1 for body in standin.accepted)
     uninterrupted = load_study(str(runner.study)).model_copy(update={"judge": "claude"})
     whole = judge_answers(corpus, uninterrupted, [Answer(**one) for one in answers])
     assert json.loads(out) == whole
-    assert [row["verdict"] for row in whole] == ["INCORRECT", "CORRECT"] * 30
+    assert [row["verdict"] for row in whole] == ["INCORRECT", "CORRECT"] * 60
     assert {row["judge"] for row in whole} == {"claude"}
     booked = [json.loads(line) for line in (tmp_path / "claude/spent-judged/journal.jsonl").read_text().splitlines()]
-    assert len(booked) == len({line["reply"] for line in booked}) == 60
+    assert len(booked) == len({line["reply"] for line in booked}) == 90

@@ -367,6 +367,27 @@ def test_claude_is_shown_the_words_in_which_a_question_was_asked(standin):
     assert shown == [own, own, other, "Question: Which form is it?"]
 
 
+@pytest.mark.parametrize("copies", [1, 4])
+def test_a_stand_in_that_grades_by_key_facts_brings_the_verdicts_of_the_key_fact_judge(standin, copies):
+    standin.answer = api.by_keyfacts(CORPUS)
+    given = [
+        answer(f"{text} {'.' * place}", question)
+        for place in range(copies)
+        for text, question in (
+            ("Rs 75,000", "cap/paraphrase"),
+            ("Rs 50,000, not Rs 75,000", "cap/paraphrase"),
+            ("I do not know", "form/paraphrase"),
+            ("It is ITR-4 for Rs 75,000", "cap-and-form"),
+            ("the flat deduction", "cap/reverse"),
+        )
+    ]
+    by_claude, by_keyfacts = (judge_answers(CORPUS, study, given) for study in (BY_CLAUDE, STUDY))
+    assert {row["judge"] for row in by_claude} == {"claude"} and standin.count("create") == (copies > 1)
+    for one, other in zip(by_claude, by_keyfacts, strict=True):
+        assert {**one, "judge": "keyfacts"} == other
+    assert {row["verdict"] for row in by_claude} == {"CORRECT", "INCORRECT", "NOT_ATTEMPTED"}
+
+
 def test_what_claude_cannot_judge_is_a_row_and_not_a_wrong_answer(standin):
     standin.queued["message"] = [api.sent("", stop_reason="refusal")]
     [found] = judge_answers(CORPUS, BY_CLAUDE, [answer("Rs 75,000.")])
