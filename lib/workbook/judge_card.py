@@ -104,9 +104,10 @@ def _beside_the_reader(card: dict, without_yesno: dict, measured: dict[str, dict
     )
     return (
         "<h2>The key-fact judge beside a reader</h2><p>Answers of a run of the default study, read without knowing "
-        "condition or verdict by language models that were given a guideline (data/judge/README.md); no person has read them. Each counts for as many "
-        "as it was drawn for. <b>Sensitivity</b>: the share of the answers read as right that the judge accepts; "
-        "<b>specificity</b>: the share of the others that it does not. The judge's rules may be tuned on the dev half; the test "
+        "condition or verdict by language models that were given a guideline (data/judge/README.md); no person has read "
+        "them. Each counts for as many as it was drawn for. <b>Sensitivity</b>: the share of the answers read as right that "
+        "the judge accepts; <b>specificity</b>: the share of the others that it does not. The judge's rules may be tuned on "
+        "the dev half; the test "
         "half is what is reported. The last column says on how many facts of equal weight the two shares rest. How two "
         f"readings agree is no ceiling for people.</p>{note}{table_html(header, lines)}"
     )
