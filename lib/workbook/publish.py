@@ -13,6 +13,7 @@ import nbformat
 from lib import paths, runs
 from lib.study_file import load_study
 from lib.workbook import readme
+from lib.workbook.report import lasting
 
 DEFAULT_STUDY = "itr"
 LARGEST_NOTEBOOK_BYTES = 1_000_000
@@ -62,7 +63,7 @@ def clean_notebook(executed: Path) -> str:
                     )
                 if output.output_type == "execute_result":
                     output.execution_count = count
-            cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
+            cell.outputs = lasting(cell.outputs)
     text = nbformat.writes(notebook) + "\n"
     leaks = re.findall(rf"{re.escape(str(paths.ROOT))}|{re.escape(str(Path.home()))}/", text)
     if leaks or len(text.encode()) > LARGEST_NOTEBOOK_BYTES:

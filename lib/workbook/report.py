@@ -78,9 +78,8 @@ def notebook_html(notebook: nbformat.NotebookNode) -> str:
     """The notebook's body. Markdown outputs and cells are sanitised: text that a model wrote cannot become markup."""
     notebook = copy.deepcopy(notebook)
     for cell in notebook.cells:
-        # Progress and library warnings went to the terminal when they mattered; a report holds results.
         if cell.cell_type == "code":
-            cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
+            cell.outputs = lasting(cell.outputs)
     exporter = HTMLExporter(
         raw_template=TEMPLATE,
         exclude_input_prompt=True,
@@ -92,6 +91,12 @@ def notebook_html(notebook: nbformat.NotebookNode) -> str:
     exporter.mathjax_url = exporter.require_js_url = exporter.mermaid_js_url = ""
     body, _ = exporter.from_notebook_node(notebook)
     return body
+
+
+def lasting(outputs: list) -> list:
+    """A cell's outputs without progress and library warnings, which mattered while it ran: stderr, and bars drawn as widgets."""
+    bar = "application/vnd.jupyter.widget-view+json"
+    return [output for output in outputs if output.get("name") != "stderr" and bar not in output.get("data", {})]
 
 
 def clean_markup(markup: str) -> str:

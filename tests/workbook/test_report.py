@@ -181,6 +181,12 @@ def test_every_cell_and_header_of_a_table_is_escaped():
     assert "1 < 2" in page.text
 
 
+def test_progress_and_warnings_do_not_last_and_results_do():
+    passing = [EVERY_KIND["stderr"], EVERY_KIND["widget"]]
+    kept = [output for kind, output in EVERY_KIND.items() if kind not in ("stderr", "widget")]
+    assert report.lasting([passing[0], *kept, passing[1]]) == kept
+
+
 CLAIMS = {
     "C1": {"claim": f"It holds. {HOSTILE}", "verdict": "held", "evidence": f"d = 1 {HOSTILE}", "rows": []},
     "C2": {"claim": "It does not.", "verdict": "not_held", "evidence": "d = 0; p = 0.3 | e = 1; p = 0.4", "rows": []},
