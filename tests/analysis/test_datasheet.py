@@ -14,7 +14,7 @@ EMBEDDER = "all-minilm-l6-v2"
 
 @pytest.fixture(scope="module")
 def few():
-    return load_corpus("data/itr", test=40, dev=10, raft=5, neighbour=2, easy=2, general=2)
+    return load_corpus("data/itr", test=16, dev=5, raft=5, neighbour=2, easy=2, general=2)
 
 
 @pytest.fixture(scope="module")
@@ -47,11 +47,11 @@ def test_a_wording_that_was_trained_on_is_found_and_trips_its_bound(few, nearnes
     question = few.ask("paraphrase")[0]
     item = next(item for item in few.faq if item.fact_ids == question.fact_ids)
     leaked = replace(few, faq=tuple(replace(i, question=question.text) if i is item else i for i in few.faq))
-    found = datasheet.nearest_training_wordings(leaked, embedder=EMBEDDER).set_index("question_id").loc[question.id]
+    table = datasheet.nearest_training_wordings(leaked, embedder=EMBEDDER)
+    found = table.set_index("question_id").loc[question.id]
     assert found.trained == question.text
     assert found.words == 1
     assert found.meaning == pytest.approx(1, abs=1e-5)
-    table = datasheet.nearest_training_wordings(leaked, embedder=EMBEDDER)
     broken = [bound.name for bound in datasheet.bounds(leaked, table) if not bound.holds]
     assert "test wordings too close to a training wording" in broken
     assert datasheet.nearness_table(table).loc["paraphrase", "too close"] >= 1
