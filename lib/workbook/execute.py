@@ -13,10 +13,9 @@ import nbformat
 
 from lib import paths, runs
 from lib.corpus.load import load_corpus
-from lib.models import claude
 from lib.studies import Study
 from lib.study_file import load_study, locate_study
-from lib.workbook import report, show
+from lib.workbook import show
 
 TIMEOUT_SECONDS = 6 * 3600
 
@@ -98,10 +97,16 @@ def execute(study: Study, study_file: Path, notebook: Path) -> float | None:
 
 
 def main(study_name: str) -> None:
-    """Check the data, run what is not up to date, write the reports, print the scoreboard beside the published one."""
+    """Check the data, run what is not up to date, write the reports, print the scoreboard beside the published one.
+
+    The report and Claude are imported where they are needed: they load torch and an SDK, and a run that has nothing to do
+    shall say so at once.
+    """
     study, study_file = load_study(study_name), locate_study(study_name)
     load_corpus(study.corpus.folder, **study.corpus.limits)
     if study.judge == "claude":
+        from lib.models import claude
+
         claude.Client(study)  # to be told now that the key is missing, not after the first notebook's training
     names = notebooks_of(study)
     ran = []
@@ -112,6 +117,8 @@ def main(study_name: str) -> None:
         ran += [notebook.stem] if seconds is not None else []
     index = paths.OUT / study.name / "report" / "index.html"
     if ran or not index.exists():
+        from lib.workbook import report
+
         index = report.write_reports(study)
     show.print_scoreboard(study.name)
     state = f"ran {', '.join(ran)}" if ran else "nothing to do, everything is up to date"
