@@ -6,7 +6,10 @@ from lib import runs
 from lib.answering.shelf import Shelf
 from lib.corpus.records import Answer, Question
 from lib.models import claude, claude_api
-from lib.studies import Study
+from lib.studies import Condition, Study
+
+# What Claude is shown as `claude_rag`: what `rag` is shown. No study file names it, since it is asked only with a key.
+CLAUDE_RAG = Condition(weights="claude", context="retrieved")
 
 
 def claude_client(study: Study) -> claude.Client | None:
@@ -29,7 +32,7 @@ def claude_answers_from_passages(
     Claude cites passages itself: `citations` has them in its order, and `cited` is the first of them, None where it cites
     none. An answer that could not be had is marked as failed.
     """
-    passages = shelf.passages(questions, "retrieved")
+    passages = shelf.passages(questions, CLAUDE_RAG.context)
     shown = [[passage.id for passage in row] for row in passages]
     found = client.answer([question.text for question in questions], passages)
     titled = [[passage.titled for passage in row] for row in passages]

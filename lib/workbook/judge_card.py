@@ -174,9 +174,10 @@ def _by_kind(read: pd.DataFrame) -> str:
 
 def _biases() -> str:
     return (
-        "<h2>Place and repetition</h2><p>The key-fact judge and the base model are shown one answer at a time, so there is no "
-        "place to prefer. Only Claude compares pairs, always in both orders; what of that was measured stands in the first "
-        "table. The key-fact judge is a rule: judged again, no verdict changes.</p>"
+        "<h2>Place and repetition</h2><p>In the first table, <i>turned</i> is the share of verdicts that change when the answer "
+        "stands above the reference and not below it, <i>again</i> the share that change when the same is asked twice. The "
+        "key-fact judge is a rule that reads no order: judged again, no verdict changes. Only Claude compares pairs, always "
+        "in both orders.</p>"
     )
 
 

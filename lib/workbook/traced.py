@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from lib import paths, runs
 from lib.analysis import scoreboard
+from lib.answering.reference import CLAUDE_RAG
 from lib.corpus.load import Corpus
 from lib.corpus.records import Passage
 from lib.studies import Condition, Study
@@ -52,8 +53,13 @@ def trace_pages(study: Study, corpus: Corpus, rows: Sequence[dict]) -> dict[str,
     file, or a passage or question not in the corpus: it was answered under another study than there is now.
     """
     shown = shown_rows(study, rows)
-    cuts = cuts_of(study, corpus, [study.conditions[some[0]["asked_as"]].retrieval for some in shown.values()])
+    cuts = cuts_of(study, corpus, [conditions_of(study)[some[0]["asked_as"]].retrieval for some in shown.values()])
     return answer_pages(study, corpus, shown, cuts) | guide_pages(corpus, cuts) if shown else {}
+
+
+def conditions_of(study: Study) -> dict[str, Condition]:
+    """The study's conditions, and `claude_rag`, which is asked beside them when there is a key."""
+    return {**study.conditions, "claude_rag": CLAUDE_RAG}
 
 
 def shown_rows(study: Study, rows: Sequence[dict]) -> dict[str, list[dict]]:
@@ -62,14 +68,14 @@ def shown_rows(study: Study, rows: Sequence[dict]) -> dict[str, list[dict]]:
     Conditions that search the pages of replaced rules are left out: those are other documents. Raises ValueError for a
     condition that the study file does not have.
     """
-    shown = defaultdict(list)
+    shown, conditions = defaultdict(list), conditions_of(study)
     for row in (row for row in rows if row["passages"]):
-        if row["asked_as"] not in study.conditions:
-            known = ", ".join(study.conditions)
+        if row["asked_as"] not in conditions:
+            known = ", ".join(conditions)
             raise ValueError(
                 f"{row['notebook']}: condition {row['asked_as']!r} not one of {known}; run `make reproduce`"
             )
-        if study.conditions[row["asked_as"]].vintage is None:
+        if conditions[row["asked_as"]].vintage is None:
             shown[row["condition"]].append(row)
     return dict(shown)
 
@@ -90,7 +96,7 @@ def answer_pages(
     for item in corpus.evidence:
         stated[item.fact_id].append(item)
     for condition, answered in rows.items():
-        setting = study.conditions[answered[0]["asked_as"]]
+        setting = conditions_of(study)[answered[0]["asked_as"]]
         cut = cut_name(study, setting.retrieval)
         lines = [_cells(row, corpus, cut, cuts[cut].passages, stated) for row in answered]
         parts = [slice(start, start + LARGEST_PAGE) for start in range(0, len(answered), LARGEST_PAGE)]
@@ -170,10 +176,11 @@ def _overview(rows: Sequence[Sequence[str]]) -> str:
     nav = f"<nav>{link('index.html', 'all reports')} · {link('sources.html', 'sources')}</nav>"
     return (
         f"{nav}<h1>Answers traced to their sources</h1><p>Every answer that was given with passages of the guides, with links "
-        "into the guides as they were cut: to the passages shown and to the words that state the truth. No "
-        "model here is asked to cite: the passage that states the value of its answer, right or wrong, is found afterwards and "
-        "called <b>aligned</b>. Names and yes or no have no form to find and are never aligned. A passage is <b>gold</b> when it "
-        "holds the words that state the fact asked for.</p>"
+        "into the guides as they were cut: to the passages shown and to the words that state the truth. The "
+        "models of the study are not asked to cite: the passage that states the value of an answer, right or wrong, is found "
+        "afterwards and called <b>aligned</b>; of claude_rag it is the one that Claude itself cites first. "
+        "Names and yes or no have no form to find and are never aligned. "
+        "A passage is <b>gold</b> when it holds the words that state the fact asked for.</p>"
         f"{markup_table(OVERVIEW, rows)}<p>Counts of answers, all seeds, probes and splits together, yes or no among them; "
         "shares with intervals are in the notebooks. The conditions that search the pages of replaced rules, before or after "
         "their replacement, are left out: those pages are not among the guides.</p>"

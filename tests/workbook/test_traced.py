@@ -247,6 +247,14 @@ def test_a_row_from_another_study_or_corpus_stops_the_report(out, change, messag
         written()
 
 
+def test_the_answers_of_claude_which_no_study_file_names_are_traced_as_those_of_rag_are(out):
+    out("05_rag", [row("claude_rag", "late-fee/paraphrase", "Rs 5,000.", (LATE,), gold=(LATE,), cited=LATE)])
+    made = written()
+    assert "Rs 5,000." in Page(made["answers/claude_rag.html"]).text
+    assert "claude" in Page(made["answers.html"]).text
+    assert_links_lead_somewhere(made)
+
+
 def test_many_answers_are_spread_over_pages_that_the_overview_links(out, monkeypatch):
     monkeypatch.setattr(traced, "LARGEST_PAGE", 2)
     out("05_rag", [row("rag", "late-fee/paraphrase", f"answer {n}.", (LATE,), seed=n) for n in range(5)])
