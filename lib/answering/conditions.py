@@ -6,7 +6,7 @@ from functools import partial
 
 import lib.models.generate
 import lib.models.likelihood
-from lib import runs
+from lib import paths, runs
 from lib.answering.shelf import Shelf
 from lib.corpus.load import Corpus
 from lib.corpus.records import Answer, Passage, Question
@@ -18,6 +18,7 @@ from lib.models.registry import LanguageModel
 from lib.retrieval.citations import aligned_passage
 from lib.studies import Block, Condition, Study
 from lib.training.gradients import Adapter
+from lib.training.launch import launched
 from lib.training.recipes import build_examples
 from lib.training.sft import Trained, load_trained, train
 
@@ -234,6 +235,7 @@ class Bench:
             seed=seed,
             label=f"{name} seed {seed}",
             longest=recipe.epochs == max(family),
+            run=launched(paths.ROOT / self.study.accelerate) if self.study.accelerate else None,
         )
         line = {"condition": name, "seed": seed, "probe": "training", **trained.ledger}
         # The whole run's line counts the part too.
@@ -241,9 +243,9 @@ class Bench:
             self.ledger.append(line)
         return trained
 
-    def adapter(self, name: str, epochs: int) -> Adapter:
-        """A recipe's adapter, seed 0, after so many epochs of training; 0: as training finds it."""
-        trained = self.train(name, 0, epochs) if epochs else None
+    def adapter(self, name: str, epochs: int, seed: int = 0) -> Adapter:
+        """A recipe's adapter, or its full weights, after so many epochs of training; 0: as training finds it, of seed 0."""
+        trained = self.train(name, seed, epochs) if epochs else None
         return Adapter(self.study.models["base"], self.study.generation.precision, self.study.recipes[name], trained)
 
     def _record(self, name: str, seed: int, probe: str, completions: list) -> None:

@@ -298,7 +298,7 @@ def test_trained_weights_are_trained_once_and_answer_differently_from_base(bench
     first = bench.answer("lora", questions, seed=0)
     assert [a.text for a in first] != [a.text for a in bench.answer("base", questions, seed=0)]
     assert tuned.fingerprint != bench.language_model("lora", 1).fingerprint
-    monkeypatch.setattr("lib.training.sft._train", None)
+    monkeypatch.setattr("lib.training.sft.fit", None)
     monkeypatch.setattr("lib.models.generate._generate_batch", None)
     assert Bench(bench.study, bench.corpus).answer("lora", questions, seed=0) == first
 
