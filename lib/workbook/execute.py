@@ -16,6 +16,7 @@ from lib.corpus.load import load_corpus
 from lib.models import claude
 from lib.studies import Study, load_study, locate_study
 from lib.workbook import report, show
+from lib.workbook.memory import check_fits, must_be_fetched
 
 TIMEOUT_SECONDS = 6 * 3600
 
@@ -100,6 +101,8 @@ def main(study_name: str) -> None:
     """Check the data, run what is not up to date, write the reports, print the scoreboard beside the published one."""
     study, study_file = load_study(study_name), locate_study(study_name)
     load_corpus(study.corpus.folder, **study.corpus.limits)
+    if must_be_fetched(study):
+        check_fits(study)  # before gigabytes are fetched
     if study.judge == "claude":
         claude.Client(study)  # to be told now that the key is missing, not after the first notebook's training
     names = notebooks_of(study)

@@ -1,40 +1,32 @@
 """Forecast a study before anything is spent: tokens, minutes and memory of each notebook, from a 20-second calibration.
 
+Of models that would have to be fetched nothing is: their speed and memory follow from their shapes and from what the
+device multiplies and copies in a second. What cannot fit is refused.
+
 python -m lib.workbook.plan STUDY
 """
 
-import shutil
 import sys
-import time
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from lib import runs
 from lib.answering.conditions import Bench
-from lib.corpus.load import load_corpus
-from lib.models import claude, registry
+from lib.models import claude
+from lib.models.capacity import measure_device
 from lib.models.claude_api import Api, Unusable, available
 from lib.models.claude_replies import PRICES_AS_OF, PRICES_USD_PER_MTOK, cost_usd, estimated_tokens, worst_usd
-from lib.models.generate import Layout, generate, plan_batches
+from lib.models.generate import plan_batches
 from lib.studies import Block, Recipe, load_study
 from lib.training.recipes import build_examples
-from lib.training.sft import tokenize, train
+from lib.training.sft import tokenize
 from lib.training.targets import gradient_targets
+from lib.workbook.memory import COUNTER, counting_bench, must_be_fetched, needs, refuse_unfit, shapes_of
+from lib.workbook.speed import Rates, calibrate, estimated_rates
 
 # Around the computing: starting a kernel, importing and writing; loading and merging one set of tuned weights.
 SECONDS_PER_NOTEBOOK, SECONDS_PER_WEIGHTS = 15, 5
 # Of Claude: a reply of one sentence after little thought, and how many requests the API counts to stand for all.
 REPLY_TOKENS, COUNTED = 200, 8
-
-
-class Rates(NamedTuple):
-    """What this machine does. A decoding step of a batch of B rows takes step_seconds + row_seconds * B."""
-
-    train_tokens_per_s: float
-    read_tokens_per_s: float
-    step_seconds: float
-    row_seconds: float
-    steps: int
 
 
 class Cost(NamedTuple):
@@ -44,45 +36,6 @@ class Cost(NamedTuple):
     answers: int
     prompt_tokens: int
     seconds: float
-
-
-def calibrate(bench: Bench) -> Rates:
-    """The machine's rates, measured on the study's own first examples and questions. Leaves nothing in the cache."""
-    questions = bench.corpus.ask("paraphrase")[: bench.layout.batch_size]
-    large, small = questions, questions[: max(1, len(questions) // 4)]
-    read, tokens = _timed(bench, large, max_new_tokens=1)
-    whole, _ = _timed(bench, large, max_new_tokens=24)
-    fewer, _ = _timed(bench, small, max_new_tokens=24)
-    per_step = {len(large): (whole - read) / 23, len(small): (fewer - read * len(small) / len(large)) / 23}
-    span = max(1, len(large) - len(small))
-    row_seconds = max(0.0, (per_step[len(large)] - per_step[len(small)]) / span)
-    step_seconds = max(0.0, per_step[len(large)] - row_seconds * len(large))
-    return Rates(_train_rate(bench), tokens / read, step_seconds, row_seconds, bench.layout.max_new_tokens)
-
-
-def _timed(bench: Bench, questions: Sequence, max_new_tokens: int) -> tuple[float, int]:
-    """Seconds to answer the questions in one batch, and the prompt tokens read; an answer that ends early counts less."""
-    lm = bench.language_model("base", 0)
-    prompts = bench.prompts(bench.study.conditions["base"], lm, questions, [()] * len(questions))
-    key = runs.content_hash(["calibration", time.time_ns()])
-    layout = Layout(max_new_tokens, len(prompts), 10**9)
-    done = generate(lm, prompts, layout=layout, stop=None, key=key, label="calibrating")
-    shutil.rmtree(runs.cache_dir("answers", key))
-    return sum(completion.seconds for completion in done), sum(completion.prompt_tokens for completion in done)
-
-
-def _train_rate(bench: Bench) -> float:
-    name, recipe = next((name, recipe) for name, recipe in bench.study.recipes.items() if recipe.data == "raw")
-    examples = build_examples(bench.corpus, recipe, bench.language_model("base", 0).tokenizer, None)[
-        : recipe.batch_size
-    ]
-    four_steps = recipe.model_copy(update={"epochs": 4})
-    source, precision = bench.study.models["base"], bench.study.generation.precision
-    trained = train(
-        source, precision, examples, four_steps, seed=time.time_ns() % 2**31, label="calibrating", longest=True
-    )
-    shutil.rmtree(trained.folder.parent)
-    return trained.ledger["tokens"] / trained.ledger["seconds"]
 
 
 def forecast(bench: Bench, rates: Rates) -> dict[str, Cost]:
@@ -163,27 +116,6 @@ def _cost(bench: Bench, rates: Rates, train_tokens: int, jobs: list[tuple]) -> C
         for batch in plan_batches(lengths, bench.layout):
             seconds += rates.steps * (rates.step_seconds + rates.row_seconds * len(batch))
     return Cost(train_tokens, answers, read, seconds)
-
-
-def peak_memory_gib(bench: Bench) -> float:
-    """Estimated peak of the hungriest step, full or adapter training: weights, gradients, Adam's two moments, activations.
-
-    4 bytes a frozen weight and 16 a trainable one; activations are 4 * layers * tokens * (34 * hidden + 2 * width) bytes
-    plus three copies of the answer logits; one GiB for the interpreter and its libraries.
-    """
-    lm = bench.language_model("base", 0)
-    config, frozen = lm.model.config.get_text_config(), sum(p.numel() for p in lm.model.parameters())
-    peak = 0.0
-    for recipe in bench.study.recipes.values():
-        examples = build_examples(bench.corpus, recipe, lm.tokenizer, bench.shelf.passages)
-        longest = max((len(tokenize(lm.tokenizer, example)["input_ids"]) for example in examples), default=0)
-        tokens = recipe.batch_size * longest
-        inner = config.intermediate_size + config.hidden_size
-        trainable = frozen if recipe.method == "full" else recipe.rank * config.num_hidden_layers * 7 * inner
-        activations = 4 * config.num_hidden_layers * tokens * (34 * config.hidden_size + 2 * config.intermediate_size)
-        logits = 3 * 4 * config.vocab_size * tokens // 3
-        peak = max(peak, 4 * frozen + 16 * trainable + activations + logits)
-    return 1 + peak / 2**30
 
 
 class ClaudeCost(NamedTuple):
@@ -268,13 +200,22 @@ def print_claude(bench: Bench) -> None:
 
 
 def main(study_name: str) -> None:
-    """Print the forecast as a table."""
+    """Print the forecast as a table. Raises ValueError when a step cannot fit into the device's memory."""
     study = load_study(study_name)
-    bench = Bench(study, load_corpus(study.corpus.folder, **study.corpus.limits))
-    bench.hybrid = study.hybrid_candidates[-1]  # which one dev will choose is not known yet; they cost the same
-    rates = calibrate(bench)
+    shapes, bench = shapes_of(study), counting_bench(study)
+    device = measure_device(study.generation.precision)
+    found = needs(bench, shapes)
+    refuse_unfit(study, found, device.name, device.memory_gib)
+    fetched = must_be_fetched(study)
+    rates = estimated_rates(bench, shapes["base"], device) if fetched else calibrate(bench)
+    how = (
+        f"estimated from {device.flops / 1e12:.1f} TFLOP/s and {device.bytes_per_s / 1e9:.0f} GB/s here, tokens counted "
+        f"with the tokenizer of {COUNTER}"
+        if fetched
+        else "measured"
+    )
     print(
-        f"{registry.device_name()}: {rates.train_tokens_per_s:.0f} training tokens/s, {rates.read_tokens_per_s:.0f} read/s"
+        f"{device.name}: {rates.train_tokens_per_s:.0f} training tokens/s, {rates.read_tokens_per_s:.0f} read/s ({how})"
     )
     costs = forecast(bench, rates)
     print(f"{'notebook':26} {'training tokens':>16} {'answers':>8} {'tokens read':>12} {'minutes':>8}")
@@ -283,7 +224,8 @@ def main(study_name: str) -> None:
             f"{notebook:26} {cost.train_tokens:16,} {cost.answers:8,} {cost.prompt_tokens:12,} {cost.seconds / 60:8.1f}"
         )
     minutes = sum(cost.seconds for cost in costs.values()) / 60
-    print(f"{'together':26} {minutes:>65.0f} minutes, peak memory about {peak_memory_gib(bench):.1f} GiB")
+    print(f"{'together':26} {minutes:>65.0f} minutes ({minutes / 60:.1f} hours)")
+    print(f"peak memory about {found[0].gib:.1f} of {device.memory_gib:.1f} GiB, {found[0].step}")
     print_claude(bench)
 
 

@@ -52,13 +52,6 @@ def test_seconds_fall_when_the_machine_is_faster_and_never_below_the_fixed_cost(
     assert all(cost.seconds >= plan.SECONDS_PER_NOTEBOOK for cost in fast.values())
 
 
-def test_more_facts_or_a_larger_adapter_need_more_memory(bench):
-    small = plan.peak_memory_gib(bench)
-    recipes = {name: recipe.model_copy(update={"batch_size": 64}) for name, recipe in bench.study.recipes.items()}
-    bench.study = bench.study.model_copy(update={"recipes": recipes})
-    assert plan.peak_memory_gib(bench) > small > 1
-
-
 def asking_claude(bench, judge="keyfacts"):
     models = Claude(answer_model="claude-sonnet-5-5", judge_model="claude-haiku-5-5")
     bench.study = bench.study.model_copy(update={"claude": models, "judge": judge})
