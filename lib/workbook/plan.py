@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from lib.analysis.rates import twins
 from lib.answering.conditions import Bench
 from lib.models import claude
 from lib.models.capacity import measure_device
@@ -51,6 +52,9 @@ def forecast(bench: Bench, rates: Rates) -> dict[str, Cost]:
         costs[notebook] = _cost(bench, rates, train_tokens, jobs)
     if bench.study.gradients:
         costs["gradients (02, 04)"] = _measuring(bench, rates)
+    if chosen_on_dev := twins(bench.study):
+        tokens = sum(_new_training(bench, name, trained) for name in chosen_on_dev)
+        costs["learning rates, on dev"] = Cost(tokens, 0, 0, tokens / rates.train_tokens_per_s)
     return costs
 
 

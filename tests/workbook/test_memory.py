@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from lib.answering.conditions import Bench
-from lib.models.capacity import SHAPES, Shape
+from lib.models.capacity import SHAPES, Device, Shape
 from lib.models.generate import Layout
 from lib.studies import load_study
 from lib.training.recipes import build_examples
@@ -13,7 +13,7 @@ from lib.training.sft import tokenize
 from lib.workbook import execute, memory, plan
 from lib.workbook.memory import Need
 
-# 100 weights in two layers: attention 2 * 4 * (4 + 2) = 48, feed-forward 3 * 4 * 8 = 96 each; embeddings 2 * 10 * 4.
+# 368 weights in two layers: attention 2 * 4 * (4 + 2) = 48, feed-forward 3 * 4 * 8 = 96 each; embeddings 2 * 10 * 4.
 SMALL = Shape(layers=2, hidden=4, intermediate=8, query=4, key_value=2, vocabulary=10, tied=False)
 GIB = 2**30
 H100_GIB = 80e9 / GIB
@@ -129,7 +129,7 @@ def fetched(tiny_study, tiny_model, monkeypatch):
 def test_a_model_to_be_fetched_is_planned_without_it(fetched, tiny_study, monkeypatch, capsys):
     assert memory.must_be_fetched(fetched) and not memory.must_be_fetched(tiny_study)
     monkeypatch.setattr(plan, "load_study", lambda name: fetched)
-    device = plan.measure_device.__annotations__["return"]("a GPU", 80.0, 1e15, 3e12)
+    device = Device("a GPU", 80.0, 1e15, 3e12)
     monkeypatch.setattr(plan, "measure_device", lambda precision: device)
     plan.main("any")
     printed = capsys.readouterr().out

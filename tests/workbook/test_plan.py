@@ -38,6 +38,18 @@ def test_a_longer_run_of_the_same_recipe_pays_only_for_what_the_shorter_one_left
     assert first == 4 * second / 3  # 2 seeds x 2 epochs against 3 further epochs of one seed
 
 
+def test_twins_that_choose_a_rate_are_paid_for_by_themselves(bench):
+    assert "learning rates, on dev" not in plan.forecast(bench, RATES)
+    twin = bench.study.recipes["lora"].model_copy(update={"split": "dev"})
+    bench.study = bench.study.model_copy(update={"recipes": {**bench.study.recipes, "twin": twin}})
+    costs = plan.forecast(bench, RATES)
+    tokens = costs.pop("learning rates, on dev").train_tokens
+    examples = build_examples(bench.corpus, twin, bench.language_model("base", 0).tokenizer, None)
+    once = sum(len(tokenize(bench.language_model("base", 0).tokenizer, example)["input_ids"]) for example in examples)
+    assert tokens == 2 * 2 * once  # seeds and epochs
+    assert sum(cost.train_tokens for cost in costs.values()) == costs["both"].train_tokens
+
+
 def test_answers_of_an_earlier_notebook_are_not_paid_twice(bench):
     costs = plan.forecast(bench, RATES)
     asked = len(bench.corpus.ask("trained")) + len(bench.corpus.ask("paraphrase"))
