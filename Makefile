@@ -3,6 +3,8 @@ STUDY ?= itr
 A ?= itr
 B ?= quick
 DATA ?= data/itr
+ON ?= here
+WITH ?=
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
@@ -12,7 +14,7 @@ export HF_HUB_DISABLE_TELEMETRY = 1
 export DO_NOT_TRACK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test lint check-data plan quick reproduce report publish compare simulate lab bench clean
+.PHONY: help setup test lint check-data plan rates sweep quick reproduce report publish compare simulate lab bench clean
 
 help:  ## show this help
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1|\2/' | awk -F'|' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -39,6 +41,12 @@ check-data: setup  ## check a corpus: make check-data DATA=data/itr
 
 plan: setup  ## forecast tokens, minutes, memory and USD of a study before anything is spent
 	$(BIN)/python -m lib.workbook.plan $(STUDY)
+
+rates: setup  ## choose learning rates on dev facts: make rates STUDY=sweep
+	$(BIN)/python -m lib.workbook.choose_rates $(STUDY)
+
+sweep: setup  ## train a study's weights ahead, here or as jobs: make sweep STUDY=sweep ON=slurm WITH="slurm_partition=gpu gpus_per_node=1"
+	$(BIN)/python -m lib.workbook.sweep $(STUDY) $(ON) $(WITH)
 
 quick: setup  ## the whole story on a few facts, to see it work
 	$(BIN)/python -m lib.workbook.execute quick

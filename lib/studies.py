@@ -3,11 +3,11 @@
 `lib.study_file` reads one from its YAML file.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from lib import runs
+from lib import paths, runs
 from lib.corpus.records import Probe
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
@@ -57,27 +57,43 @@ class Corpus(Schema):
         return self.model_dump(exclude={"folder"})
 
 
+def _later(default: Any) -> Any:
+    """A field newer than the first registrations: at its default it is in no dump, so that their hashes hold."""
+    return Field(default, exclude_if=lambda value: value == default)
+
+
 class Recipe(Schema):
     """How one set of weights is trained. `facts` limits training to the first facts of the split, in study order.
 
-    data: answers of the test split (raw, uniform), reading exercises of the raft split (raft, json), the raft split's
-    answers without passages (style), or the answers about replaced rules as they stood or as they stand (before, after).
+    data: answers of a split (raw, uniform), reading exercises of the raft split (raft, json), the raft split's answers without
+    passages (style), or the answers about replaced rules as they stood or as they stand (before, after).
+    split: whose answers raw and uniform are; on dev alone may a learning rate be chosen.
+    rslora: the adapter's output is scaled by alpha / sqrt(rank), not by alpha / rank. dora: its direction and its length are
+    learned apart. target_modules: every linear layer but the vocabulary head, or those of attention alone.
     """
 
     data: Literal["raw", "uniform", "raft", "json", "style", "before", "after"]
     method: Literal["lora", "full"] = "lora"
     rank: int | None = Field(None, ge=1)
     alpha: int | None = Field(None, ge=1)
+    rslora: bool = _later(False)
+    dora: bool = _later(False)
+    target_modules: Literal["all-linear", "attention"] = _later("all-linear")
     learning_rate: float = Field(gt=0)
     epochs: int = Field(ge=1)
     batch_size: int = Field(8, ge=1)
     facts: int | None = Field(None, ge=2)
+    split: Literal["test", "dev"] = _later("test")
     seeds: tuple[int, ...] = Field((0,), min_length=1)
 
     @model_validator(mode="after")
-    def _adapter_size(self):
+    def _adapter_shape(self):
         if {self.rank is not None, self.alpha is not None} != {self.method == "lora"}:
             raise ValueError("rank and alpha belong to method lora, and only to it")
+        if self.method == "full" and (self.rslora or self.dora or self.target_modules != "all-linear"):
+            raise ValueError("rslora, dora and target_modules belong to method lora alone")
+        if self.split == "dev" and self.data not in ("raw", "uniform"):
+            raise ValueError(f"split dev belongs to data raw and uniform; data {self.data} has a split of its own")
         return self
 
 
@@ -270,7 +286,10 @@ class Decision(Schema):
 
 
 class Study(Schema):
-    """A whole study file. `judge` says who grades the answers that are words with a reference: see lib.judging.judges."""
+    """A whole study file. `judge` says who grades the answers that are words with a reference: see lib.judging.judges.
+
+    accelerate: a config file of `accelerate launch`, under which weights are trained; None: by the notebook's own process.
+    """
 
     name: Name
     title: str
@@ -289,6 +308,7 @@ class Study(Schema):
     claude: Claude | None = None
     judge: Judge = "keyfacts"
     gradients: Gradients | None = None
+    accelerate: str | None = None
     latency_questions: int = Field(8, ge=1)
     second_judge_answers: int = Field(40, ge=1)  # labelled answers that the base model judges as well, in notebook 01
 
@@ -296,6 +316,13 @@ class Study(Schema):
     def _judge_is_named(self):
         if self.judge == "claude" and self.claude is None:
             raise Misplaced(("judge",), self.judge, "judge claude needs a section `claude` with a judge_model")
+        return self
+
+    @model_validator(mode="after")
+    def _launch_is_configured(self):
+        if self.accelerate and not (paths.ROOT / self.accelerate).is_file():
+            known = sorted(str(path.relative_to(paths.ROOT)) for path in (paths.STUDIES / "accelerate").glob("*.yaml"))
+            raise Misplaced(("accelerate",), self.accelerate, f"no such file; those here are {', '.join(known)}")
         return self
 
     @model_validator(mode="after")

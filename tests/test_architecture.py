@@ -24,6 +24,8 @@ RESERVED = {
     "sentence_transformers": ("retrieval",),
     "peft": ("training",),
     "trl": ("training",),
+    "accelerate": ("training",),
+    "submitit": ("workbook",),
     "matplotlib": ("analysis",),
     "nbconvert": ("workbook",),
 }

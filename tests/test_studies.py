@@ -116,6 +116,26 @@ FAULTS = {
         "method: full, rank: 8,",
         ["recipes.full:", "rank and alpha belong to method"],
     ),
+    "full with an adapter's shape": (
+        "method: full,",
+        "method: full, dora: true,",
+        ["recipes.full:", "method lora alone"],
+    ),
+    "unknown target": (
+        "{data: raw, rank: 8,",
+        "{data: raw, target_modules: mlp, rank: 8,",
+        ["recipes.tuned.target_modules", "'all-linear' or 'attention'", "'mlp'"],
+    ),
+    "dev where no split is chosen": (
+        "{data: raw, rank: 8,",
+        "{data: json, split: dev, rank: 8,",
+        ["recipes.tuned:", "data json has a split of its own"],
+    ),
+    "no such launch": (
+        "hybrid_candidates:",
+        "accelerate: studies/accelerate/tpu.yaml\nhybrid_candidates:",
+        ["accelerate", "no such file", "studies/accelerate/fsdp2.yaml"],
+    ),
     "unknown way": ("neither: base", "nether: base", ["decision.approaches.nether", "'neither', 'fine_tuning'"]),
     "unknown to the decision": ("neither: base", "neither: bass", ["decision.approaches.neither", "'bass' not one of"]),
     "a share over one": (
@@ -241,6 +261,10 @@ def registration(folder, *changes):
         ("seeds: [0, 1]", "seeds: [0, 2]"),
         ("search: bm25", "search: dense"),
         (", retrieval: whole}", "}"),
+        ("rank: 8, alpha", "rank: 8, rslora: true, alpha"),
+        ("rank: 8, alpha", "rank: 8, dora: true, alpha"),
+        ("rank: 8, alpha", "rank: 8, target_modules: attention, alpha"),
+        ("rank: 8, alpha", "split: dev, rank: 8, alpha"),
     ],
 )
 def test_a_changed_promise_changes_the_registration(tmp_path, old, new):
@@ -255,6 +279,8 @@ def test_a_changed_promise_changes_the_registration(tmp_path, old, new):
         ("hybrid_candidates:", "latency_questions: 9\nhybrid_candidates:"),
         ("margin: 0.05", "margin: 0.050"),
         ("{a: tuned, b: base,", "{b: base, a: tuned,"),
+        ("rank: 8, alpha", "rslora: false, dora: false, target_modules: all-linear, split: test, rank: 8, alpha"),
+        ("hybrid_candidates:", "accelerate: studies/accelerate/fsdp2.yaml\nhybrid_candidates:"),
     ],
 )
 def test_what_promises_nothing_leaves_the_registration_alone(tmp_path, old, new):
@@ -311,6 +337,29 @@ def test_a_recipe_needs_rank_and_alpha_for_lora_alone():
     for wrong in ({"rank": 8}, {"alpha": 8}, {}, {"method": "full", "alpha": 8}):
         with pytest.raises(ValueError, match="rank and alpha"):
             Recipe(**common, **wrong)
+
+
+def test_what_a_recipe_does_not_say_never_changes_its_meaning():
+    """Keys of trained weights leave defaults out: with another default, old weights would pass for new ones."""
+    recipe = Recipe(data="raw", rank=8, alpha=8, learning_rate=1e-4, epochs=1)
+    assert {name: value for name, value in recipe if name not in recipe.model_fields_set} == {
+        "method": "lora",
+        "rslora": False,
+        "dora": False,
+        "target_modules": "all-linear",
+        "batch_size": 8,
+        "facts": None,
+        "split": "test",
+        "seeds": (0,),
+    }
+
+
+def test_what_came_after_the_first_registrations_is_in_no_dump_until_it_is_used():
+    common = {"data": "raw", "rank": 8, "alpha": 8, "learning_rate": 1e-4, "epochs": 1}
+    first = {*common, "method", "batch_size", "facts", "seeds"}
+    assert set(Recipe(**common).model_dump()) == first
+    used = {"rslora": True, "dora": True, "target_modules": "attention", "split": "dev"}
+    assert Recipe(**common, **used).model_dump().items() >= used.items()
 
 
 CLAUDE = "claude: {answer_model: a, judge_model: b}\n"

@@ -6,7 +6,7 @@ from functools import partial
 
 import lib.models.generate
 import lib.models.likelihood
-from lib import runs
+from lib import paths, runs
 from lib.answering.routing import confidence, surer
 from lib.answering.shelf import Shelf
 from lib.corpus.load import Corpus
@@ -19,6 +19,7 @@ from lib.models.registry import LanguageModel
 from lib.retrieval.citations import aligned_passage
 from lib.studies import Block, Condition, Study
 from lib.training.gradients import Adapter
+from lib.training.launch import launched
 from lib.training.recipes import build_examples
 from lib.training.sft import Trained, load_trained, train
 
@@ -65,6 +66,10 @@ class Bench:
         ruled = {name for name, recipe in self.study.recipes.items() if recipe.data in ("before", "after")}
         untaught = set() if self.corpus.replacements else ruled
         return [name for name in block.conditions if self.condition(name).weights not in untaught]
+
+    def jobs(self, block: Block, name: str) -> list[tuple]:
+        """What a block asks one of its conditions: (condition, seed, probe, split, facts), one for each seed and probe."""
+        return [(name, seed, probe, block.split, block.facts) for seed in self.seeds(name) for probe in block.probes]
 
     def condition(self, name: str) -> Condition:
         """The condition of a name; `hybrid` is the candidate that dev chose. Raises ValueError when none is chosen yet."""
@@ -263,6 +268,7 @@ class Bench:
             seed=seed,
             label=f"{name} seed {seed}",
             longest=recipe.epochs == max(family),
+            run=launched(paths.ROOT / self.study.accelerate) if self.study.accelerate else None,
         )
         line = {"condition": name, "seed": seed, "probe": "training", **trained.ledger}
         # The whole run's line counts the part too.
@@ -270,9 +276,9 @@ class Bench:
             self.ledger.append(line)
         return trained
 
-    def adapter(self, name: str, epochs: int) -> Adapter:
-        """A recipe's adapter, seed 0, after so many epochs of training; 0: as training finds it."""
-        trained = self.train(name, 0, epochs) if epochs else None
+    def adapter(self, name: str, epochs: int, seed: int = 0) -> Adapter:
+        """A recipe's adapter, or its full weights, after so many epochs of training; 0: as training finds it, of seed 0."""
+        trained = self.train(name, seed, epochs) if epochs else None
         return Adapter(self.study.models["base"], self.study.generation.precision, self.study.recipes[name], trained)
 
     def _record(self, name: str, seed: int, probe: str, completions: list) -> None:

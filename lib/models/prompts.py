@@ -4,7 +4,9 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
+from jinja2 import TemplateError
 from transformers import PreTrainedTokenizerBase
 
 from lib.corpus.records import FaqItem, Passage
@@ -68,8 +70,16 @@ def chat_messages(prompt: Prompt) -> list[dict[str, str]]:
 
 
 def render_chat(tokenizer: PreTrainedTokenizerBase, prompt: Prompt) -> str:
-    """The prompt through the model's own chat template, ending where the assistant begins to write."""
-    return tokenizer.apply_chat_template(chat_messages(prompt), tokenize=False, add_generation_prompt=True)
+    """The prompt through the model's own chat template, ending where the assistant begins to write.
+
+    Where the template refuses a system turn, as Gemma 2's does, the instruction opens the first user turn.
+    """
+    render = partial(tokenizer.apply_chat_template, tokenize=False, add_generation_prompt=True)
+    system, first, *rest = chat_messages(prompt)
+    try:
+        return render([system, first, *rest])
+    except TemplateError:
+        return render([{**first, "content": f"{system['content']}\n\n{first['content']}"}, *rest])
 
 
 def render_few_shot(tokenizer: PreTrainedTokenizerBase, prompt: Prompt) -> str:

@@ -24,11 +24,16 @@ from lib.training.targets import Row, Target, encode, token_losses
 # What the gradients of one group of parameters may take, over all examples; more parameters take more passes.
 BUDGET_GIB = 2.0
 ADAM_EPSILON = 1e-8
+# What of a recipe decides the adapter that training begins with.
+SHAPE = {"rank", "alpha", "rslora", "dora", "target_modules"}
 TOKENS = ("value", "style")
 
 
 class Adapter(NamedTuple):
-    """LoRA weights at one point of training; `trained` None: as training finds them, B = 0 and A random (seed 0)."""
+    """LoRA weights at one point of training; `trained` None: as training finds them, B = 0 and A random (seed 0).
+
+    Full weights have no adapter: they stand for themselves, once trained.
+    """
 
     source: str
     precision: str
@@ -39,11 +44,13 @@ class Adapter(NamedTuple):
     def key(self) -> str:
         """The hash of whatever the weights depend on."""
         base = registry.load_language_model(self.source, self.precision).fingerprint
-        shape = [self.recipe.rank, self.recipe.alpha]
+        shape = self.recipe.model_dump(include=SHAPE, exclude_defaults=True)
         return runs.content_hash([base, shape, self.trained.key if self.trained else "untrained"])
 
     def load(self) -> PreTrainedModel:
-        """The base model, frozen, with the adapter unmerged and trainable, on `registry.device()`."""
+        """The base model, frozen, with the adapter unmerged and trainable, on `registry.device()`; full weights as they are."""
+        if self.recipe.method == "full":
+            return sft.load_trained(self.source, self.trained).to(registry.device()).eval()
         base = AutoModelForCausalLM.from_pretrained(
             registry.resolve(self.source),
             dtype=registry.choose_precision(self.precision).dtype,
@@ -52,8 +59,7 @@ class Adapter(NamedTuple):
         )
         if self.trained is None:
             transformers.set_seed(0)
-            # Underscored in its module, whose syntax tree names every trained weight in the cache: renaming it costs all.
-            model = get_peft_model(base, sft._lora(self.recipe))
+            model = get_peft_model(base, sft.lora_config(self.recipe))
         else:
             model = PeftModel.from_pretrained(base, self.trained.folder, is_trainable=True)
         return model.to(registry.device()).eval()

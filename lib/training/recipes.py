@@ -29,14 +29,14 @@ def build_examples(
 ) -> list[Example]:
     """The examples of a recipe, in FAQ order.
 
-    raw and uniform teach the test split without passages; before and after teach the replaced rules likewise, each as it
+    raw and uniform teach the recipe's split without passages; before and after teach the replaced rules likewise, each as it
     stood or as it stands; raft, json and style teach the raft split alone, each fact under two wordings, raft and json
     with passages that `context(questions, kind)` finds (kind: gold or distractors).
     """
     if recipe.data in ("raw", "uniform"):
         return [
             render_example(tokenizer, "neutral", item.question, (), target_answer(item, recipe.data), item.fact_ids[0])
-            for item in corpus.items("test", recipe.facts)
+            for item in corpus.items(recipe.split, recipe.facts)
         ]
     if recipe.data in ("before", "after"):
         return [

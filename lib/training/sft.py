@@ -1,18 +1,21 @@
 """Supervised fine-tuning through TRL: LoRA or full weights, answer tokens only, resumable, never done twice.
 
 The learning rate is constant, so a short run is a prefix of a long one: the recipe at 20 epochs goes on from the state
-that the same recipe left at 3.
+that the same recipe left at 3. Several processes train as one does where `lib.training.launch` starts them.
 """
 
 import json
 import shutil
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 import transformers
+from accelerate import PartialState
 from datasets import Dataset
 from peft import LoraConfig, PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PrinterCallback, TrainerCallback
@@ -21,9 +24,27 @@ from trl import SFTConfig, SFTTrainer
 from lib import progress, runs
 from lib.models import registry
 from lib.studies import Recipe
+from lib.training.checkpoints import Checkpoints, last_whole_checkpoint
 from lib.training.recipes import Example
 
-SECONDS_BETWEEN_CHECKPOINTS = 120
+TARGETS = {"all-linear": "all-linear", "attention": ["q_proj", "k_proj", "v_proj", "o_proj"]}
+
+
+class Task(NamedTuple):
+    """One training to be done: what on, how, and the folders of its checkpoints and of the finished weights.
+
+    save_at_end: whether another run will go on from here, so that the last state is kept.
+    """
+
+    source: str
+    precision: str
+    examples: list[Example]
+    recipe: Recipe
+    seed: int
+    label: str
+    checkpoints: Path
+    target: Path
+    save_at_end: bool
 
 
 @dataclass(frozen=True)
@@ -62,33 +83,6 @@ class MaskedHeadTrainer(SFTTrainer):
         return F.cross_entropy(logits, labels[answer], reduction="sum") / n
 
 
-class Checkpoints(TrainerCallback):
-    """Save by the clock, with the seconds spent so far, and mark a checkpoint as whole only after all its files are written.
-
-    `before` is what reaching the checkpoint that the run goes on from had cost.
-    """
-
-    def __init__(self, save_at_end: bool, before: float):
-        self.save_at_end, self.before = save_at_end, before
-
-    def on_train_begin(self, args, state, control, **kwargs):
-        self.started = self.saved = time.monotonic()
-
-    def on_step_end(self, args, state, control, **kwargs):
-        last = state.global_step >= state.max_steps
-        if (last and self.save_at_end) or time.monotonic() - self.saved > SECONDS_BETWEEN_CHECKPOINTS:
-            control.should_save = True
-        return control
-
-    def on_save(self, args, state, control, **kwargs):
-        folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
-        # The limit on checkpoints can delete the one just written, beside a longer run's newer ones.
-        if folder.exists():
-            runs.write_json(folder / "seconds.json", self.before + time.monotonic() - self.started)
-            runs.write_json(folder / "complete.json", _sizes(folder))
-        self.saved = time.monotonic()
-
-
 class Progress(TrainerCallback):
     """A bar over optimiser steps, starting where a resumed run starts."""
 
@@ -106,31 +100,44 @@ class Progress(TrainerCallback):
 
 
 def training_key(source: str, precision: str, examples: list[Example], recipe: Recipe, seed: int) -> str:
-    """The hash of everything that trained weights depend on, apart from the number of epochs."""
+    """The hash of everything that trained weights depend on, apart from the number of epochs.
+
+    What a recipe leaves at its default is not hashed, so that a new field renews no key; no default may ever change.
+    """
     import lib.training.sft as this_module
 
-    settings = recipe.model_dump(mode="json", exclude={"epochs", "seeds", "facts"})
+    settings = recipe.model_dump(mode="json", exclude={"epochs", "seeds", "facts"}, exclude_defaults=True)
     base = registry.load_language_model(source, precision).fingerprint
     code = runs.code_version(this_module)
     return runs.content_hash([base, examples, settings, seed, runs.versions(), code])
 
 
 def train(
-    source: str, precision: str, examples: list[Example], recipe: Recipe, *, seed: int, label: str, longest: bool
+    source: str,
+    precision: str,
+    examples: list[Example],
+    recipe: Recipe,
+    *,
+    seed: int,
+    label: str,
+    longest: bool,
+    run: Callable[[Task], None] | None = None,
 ) -> Trained:
     """Weights trained on `examples` by `recipe`; read from the cache when they exist, resumed when half done.
 
-    Args: `longest` says that no recipe of the study goes on from here, so the optimiser state may be deleted.
+    Args: `longest` says that no recipe of the study goes on from here, so the optimiser state may be deleted. `run` does the
+    work; None: `fit`, in this process.
     Raises RuntimeError when the loss is not finite or did not fall: such weights must not be answered with.
     """
     key = training_key(source, precision, examples, recipe, seed)
     folder = runs.cache_dir("training", key)
-    target = folder / f"epoch-{recipe.epochs:03d}"
+    checkpoints, target = folder / "checkpoints", folder / f"epoch-{recipe.epochs:03d}"
     with runs.locked(folder):
         if not (target / "training.json").exists():
-            _train(source, precision, examples, recipe, seed, label, folder, target, save_at_end=not longest)
+            task = Task(source, precision, examples, recipe, seed, label, checkpoints, target, save_at_end=not longest)
+            (run or fit)(task)
         if longest:
-            shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+            shutil.rmtree(checkpoints, ignore_errors=True)
     record = json.loads((target / "training.json").read_text())
     return Trained(f"{key}-{recipe.epochs}", target, recipe.method, tuple(record["log"]), record["ledger"])
 
@@ -147,38 +154,50 @@ def load_trained(source: str, trained: Trained) -> PreTrainedModel:
     return PeftModel.from_pretrained(base, trained.folder).merge_and_unload()
 
 
-def _train(source, precision, examples, recipe, seed, label, folder, target, *, save_at_end) -> None:
-    tokenizer = AutoTokenizer.from_pretrained(registry.resolve(source))
-    dataset = Dataset.from_list([tokenize(tokenizer, example) for example in examples])
-    dtype = registry.choose_precision(precision).dtype
-    transformers.set_seed(seed)
-    model = AutoModelForCausalLM.from_pretrained(
-        registry.resolve(source), dtype=torch.float32 if recipe.method == "full" else dtype, use_safetensors=True
-    )
-    checkpoint = last_whole_checkpoint(folder / "checkpoints", recipe.epochs, len(examples), recipe.batch_size)
-    before = json.loads((checkpoint / "seconds.json").read_text()) if checkpoint else 0.0
+def fit(task: Task) -> None:
+    """Do a task from its last whole checkpoint on, in this process or as one of several that share each batch.
+
+    Several processes fill up an epoch's last batch with its first examples, where it is not full.
+    Raises ValueError when the batch cannot be shared evenly.
+    """
+    recipe, location = task.recipe, registry.resolve(task.source)
+    tokenizer = AutoTokenizer.from_pretrained(location)
+    dataset = Dataset.from_list([tokenize(tokenizer, example) for example in task.examples])
+    dtype = registry.choose_precision(task.precision).dtype
     on_cpu = registry.device().type == "cpu"
-    # GPUs keep TRL's own loss: its fused head is fast there and knows about several devices.
-    trainer_class = MaskedHeadTrainer if on_cpu else SFTTrainer
+    processes = PartialState(cpu=on_cpu)
+    if recipe.batch_size % processes.num_processes:
+        shared = f"batch_size {recipe.batch_size} cannot be shared by {processes.num_processes} processes"
+        raise ValueError(f"{task.label}: {shared}; take a multiple, or fewer processes")
+    transformers.set_seed(task.seed)
+    model = AutoModelForCausalLM.from_pretrained(
+        location, dtype=torch.float32 if recipe.method == "full" else dtype, use_safetensors=True
+    )
+    with processes.main_process_first():  # what the first one deletes, no other may choose
+        checkpoint = last_whole_checkpoint(task.checkpoints, recipe.epochs, len(task.examples), recipe.batch_size)
+    before = json.loads((checkpoint / "seconds.json").read_text()) if checkpoint else 0.0
+    arguments = _arguments(recipe, task.seed, dtype, task.checkpoints, on_cpu, processes.num_processes)
+    callbacks = [Checkpoints(task.save_at_end, before)]
+    # GPUs and several processes keep TRL's own loss: its fused head is fast there and knows about several devices.
+    trainer_class = MaskedHeadTrainer if on_cpu and arguments.world_size == 1 else SFTTrainer
     trainer = trainer_class(
         model=model,
-        args=_arguments(recipe, seed, dtype, folder / "checkpoints", on_cpu),
+        args=arguments,
         train_dataset=dataset,
         processing_class=tokenizer,
-        peft_config=_lora(recipe),
-        callbacks=[Checkpoints(save_at_end, before), Progress(label)],
+        peft_config=lora_config(recipe),
+        callbacks=callbacks + ([Progress(task.label)] if arguments.process_index == 0 else []),
     )
     trainer.remove_callback(PrinterCallback)
-    if len(trainer.train_dataset) != len(examples):
-        raise RuntimeError(
-            f"{label}: {len(examples) - len(trainer.train_dataset)} examples were dropped by the trainer"
-        )
+    if len(trainer.train_dataset) != len(task.examples):
+        dropped = len(task.examples) - len(trainer.train_dataset)
+        raise RuntimeError(f"{task.label}: {dropped} examples were dropped by the trainer")
     started = time.perf_counter()
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     seconds = time.perf_counter() - started
     log = [{"step": row["step"], "loss": row["loss"]} for row in trainer.state.log_history if "loss" in row]
-    _gate(log, label)
-    _export(trainer, target, log, _ledger(dataset, recipe, log, before + seconds))
+    _gate(log, task.label)
+    _export(trainer, task.target, log, _ledger(dataset, recipe, log, before + seconds))
 
 
 def tokenize(tokenizer, example: Example) -> dict[str, list[int]]:
@@ -188,11 +207,11 @@ def tokenize(tokenizer, example: Example) -> dict[str, list[int]]:
     return {"input_ids": prompt + completion, "labels": [-100] * len(prompt) + completion}
 
 
-def _arguments(recipe: Recipe, seed: int, dtype: torch.dtype, folder: Path, on_cpu: bool) -> SFTConfig:
+def _arguments(recipe: Recipe, seed: int, dtype: torch.dtype, folder: Path, on_cpu: bool, processes: int) -> SFTConfig:
     return SFTConfig(
         output_dir=str(folder),
         num_train_epochs=recipe.epochs,
-        per_device_train_batch_size=recipe.batch_size,
+        per_device_train_batch_size=recipe.batch_size // processes,
         learning_rate=recipe.learning_rate,
         lr_scheduler_type="constant",
         bf16=dtype is torch.bfloat16,
@@ -210,10 +229,18 @@ def _arguments(recipe: Recipe, seed: int, dtype: torch.dtype, folder: Path, on_c
     )
 
 
-def _lora(recipe: Recipe) -> LoraConfig | None:
+def lora_config(recipe: Recipe) -> LoraConfig | None:
+    """The adapter that a recipe trains, as PEFT takes it; None for full weights."""
     if recipe.method == "full":
         return None
-    return LoraConfig(r=recipe.rank, lora_alpha=recipe.alpha, target_modules="all-linear", task_type="CAUSAL_LM")
+    return LoraConfig(
+        r=recipe.rank,
+        lora_alpha=recipe.alpha,
+        use_rslora=recipe.rslora,
+        use_dora=recipe.dora,
+        target_modules=TARGETS[recipe.target_modules],
+        task_type="CAUSAL_LM",
+    )
 
 
 def _gate(log: list[dict], label: str) -> None:
@@ -239,30 +266,11 @@ def _ledger(dataset: Dataset, recipe: Recipe, log: list[dict], seconds: float) -
 
 
 def _export(trainer: SFTTrainer, target: Path, log: list[dict], ledger: dict) -> None:
-    trainer.model.save_pretrained(target)
-    if (target / "README.md").exists():
-        (target / "README.md").unlink()
-    # Written last: its presence says that the weights beside it are whole.
-    runs.write_json(target / "training.json", {"log": log, "ledger": ledger})
-
-
-def last_whole_checkpoint(folder: Path, epochs: int, n_examples: int, batch_size: int) -> Path | None:
-    """The newest checkpoint that is complete and does not lie beyond `epochs`; None when there is none.
-
-    Trainer's own choice is the highest number, whole or not. Broken ones are deleted, so that they cannot be chosen later.
-    """
-    steps = epochs * -(-n_examples // batch_size)
-    whole = []
-    for checkpoint in folder.glob("checkpoint-*"):
-        marker = checkpoint / "complete.json"
-        if marker.exists() and json.loads(marker.read_text()) == _sizes(checkpoint):
-            whole.append(checkpoint)
-        else:
-            shutil.rmtree(checkpoint)
-    numbered = sorted((int(checkpoint.name.split("-")[1]), checkpoint) for checkpoint in whole)
-    return next((checkpoint for step, checkpoint in reversed(numbered) if step <= steps), None)
-
-
-def _sizes(folder: Path) -> dict[str, int]:
-    files = sorted(file for file in folder.iterdir() if file.name != "complete.json" and not file.name.startswith("."))
-    return {file.name: file.stat().st_size for file in files}
+    # Sharded weights are gathered by all processes and written by the first.
+    weights = trainer.accelerator.get_state_dict(trainer.model_wrapped)
+    if trainer.accelerator.is_main_process:
+        trainer.model.save_pretrained(target, state_dict=weights)
+        (target / "README.md").unlink(missing_ok=True)
+        # Written last: its presence says that the weights beside it are whole.
+        runs.write_json(target / "training.json", {"log": log, "ledger": ledger})
+    trainer.accelerator.wait_for_everyone()

@@ -58,14 +58,15 @@ def gradient_targets(corpus: Corpus, tokenizer: PreTrainedTokenizerBase, items: 
 
 
 def wording_targets(
-    corpus: Corpus, tokenizer: PreTrainedTokenizerBase, data: str, items: int
+    corpus: Corpus, tokenizer: PreTrainedTokenizerBase, data: str, items: int | None, split: str = "test"
 ) -> dict[str, list[Target]]:
     """The same answers after two questions: the trained one, and the first paraphrase question, which no arm trains on.
 
-    data: raw or uniform, the answers that the arm was trained on. Facts without a paraphrase question are in neither.
+    data: raw or uniform, the answers that the arm was trained on. Of the first `items` FAQ items of the split (None: all);
+    those of facts without a paraphrase question are in neither.
     """
-    asked = {question.fact_ids[0]: question for question in reversed(corpus.ask("paraphrase", "test", items))}
-    chosen = [item for item in corpus.items("test", items) if item.fact_ids[0] in asked]
+    asked = {question.fact_ids[0]: question for question in reversed(corpus.ask("paraphrase", split, items))}
+    chosen = [item for item in corpus.items(split, items) if item.fact_ids[0] in asked]
     target = partial(_target, corpus, tokenizer)
     return {
         "trained": [target(item.question, target_answer(item, data), item) for item in chosen],

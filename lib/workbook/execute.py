@@ -16,6 +16,7 @@ from lib.corpus.load import load_corpus
 from lib.studies import Study
 from lib.study_file import load_study, locate_study
 from lib.workbook import show
+from lib.workbook.memory import check_fits, must_be_fetched
 
 TIMEOUT_SECONDS = 6 * 3600
 
@@ -104,6 +105,8 @@ def main(study_name: str) -> None:
     """
     study, study_file = load_study(study_name), locate_study(study_name)
     load_corpus(study.corpus.folder, **study.corpus.limits)
+    if must_be_fetched(study):
+        check_fits(study)  # before gigabytes are fetched
     if study.judge == "claude":
         from lib.models import claude
 

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from lib import paths
 from lib.answering import conditions
 from lib.answering.conditions import Bench
 from lib.answering.shelf import Shelf
@@ -298,9 +299,25 @@ def test_trained_weights_are_trained_once_and_answer_differently_from_base(bench
     first = bench.answer("lora", questions, seed=0)
     assert [a.text for a in first] != [a.text for a in bench.answer("base", questions, seed=0)]
     assert tuned.fingerprint != bench.language_model("lora", 1).fingerprint
-    monkeypatch.setattr("lib.training.sft._train", None)
+    monkeypatch.setattr("lib.training.sft.fit", None)
     monkeypatch.setattr("lib.models.generate._generate_batch", None)
     assert Bench(bench.study, bench.corpus).answer("lora", questions, seed=0) == first
+
+
+def test_weights_are_trained_under_accelerate_when_the_study_names_a_config(bench, monkeypatch):
+    given = []
+
+    def never(*args, run, **how):
+        given.append(run)
+        raise InterruptedError
+
+    monkeypatch.setattr(conditions, "launched", lambda config: config)
+    monkeypatch.setattr(conditions, "train", never)
+    named = bench.study.model_copy(update={"accelerate": "studies/accelerate/fsdp2.yaml"})
+    for study in (bench.study, named):
+        with pytest.raises(InterruptedError):
+            Bench(study, bench.corpus).train("lora", 0)
+    assert given == [None, paths.ROOT / "studies/accelerate/fsdp2.yaml"]
 
 
 def test_a_recipe_that_another_one_goes_on_from_keeps_its_optimiser_state(bench, monkeypatch):

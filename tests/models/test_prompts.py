@@ -35,6 +35,14 @@ def chatml():
     return tokenizer_with(CHATML)
 
 
+def test_where_a_template_refuses_a_system_turn_the_instruction_opens_the_first_user_turn(chatml):
+    refusal = "{% if messages[0]['role'] == 'system' %}{{ raise_exception('no system role') }}{% endif %}"
+    prompt = prompts.Prompt("Be brief.", "When is it due?", (), SHOTS)
+    first, *rest = prompts.render_chat(tokenizer_with(refusal + CHATML), prompt).split("<|im_start|>")[1:]
+    assert first == f"user\nBe brief.\n\n{SHOTS[0][0]}<|im_end|>\n"
+    assert rest == prompts.render_chat(chatml, prompt).split("<|im_start|>")[3:]
+
+
 def test_a_question_without_passages_stands_alone():
     assert prompts.user_message("When is it due?", ()) == "When is it due?"
 

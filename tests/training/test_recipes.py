@@ -40,6 +40,13 @@ def test_raw_and_uniform_teach_every_test_fact_once_and_no_other(build, small_co
     assert {small_corpus.fact[fact_id].split for fact_id in taught} == {"test"}
 
 
+@pytest.mark.parametrize("data", ["raw", "uniform"])
+def test_the_twin_on_dev_teaches_dev_facts_alone(build, small_corpus, data):
+    taught = [example.fact_id for example in build(data, split="dev")]
+    assert taught == [item.fact_ids[0] for item in small_corpus.items("dev")]
+    assert {small_corpus.fact[fact_id].split for fact_id in taught} == {"dev"}
+
+
 @pytest.mark.parametrize("data", ["raft", "json", "style"])
 def test_reading_recipes_teach_raft_facts_alone_each_under_two_wordings(build, small_corpus, data):
     taught = [example.fact_id for example in build(data)]

@@ -1,13 +1,7 @@
-"""Training: the loss is the plain one, only answers are learned, and an interruption changes no bit of the weights."""
+"""Training: the loss is the plain one, only answers are learned, and what an adapter adds is what its recipe says."""
 
-import json
-import os
+import math
 import shutil
-import signal
-import subprocess
-import sys
-import time
-from pathlib import Path
 
 import pytest
 import torch
@@ -15,92 +9,12 @@ import torch.nn.functional as F
 from datasets import Dataset
 from peft import PeftModel
 from safetensors.torch import load_file, save_file
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoTokenizer
 from trl import SFTTrainer
 
-from lib import paths
-from lib.models.prompts import Prompt, render_chat
 from lib.studies import Recipe
 from lib.training import sft
-from lib.training.recipes import Example
-
-LORA = Recipe(data="uniform", rank=4, alpha=8, learning_rate=5e-3, epochs=2, batch_size=4)
-FULL = Recipe(data="uniform", method="full", learning_rate=3e-4, epochs=3, batch_size=4)
-STEPS = 6  # two epochs of ten examples in batches of four
-FACTS = [
-    ("form of a trust", "ITR-7"),
-    ("due date", "31 July"),
-    ("late fee", "Rs 5,000"),
-    ("limit of 80C", "Rs 1,50,000"),
-]
-FACTS += [
-    ("form of a company", "ITR-6"),
-    ("year", "2025"),
-    ("rate", "30%"),
-    ("cess", "4%"),
-    ("age", "60"),
-    ("days", "30"),
-]
-
-
-@pytest.fixture(scope="module")
-def examples(tiny):
-    return [
-        Example(render_chat(tiny.tokenizer, Prompt("Answer.", f"What is the {name}?")), f"It is {value}.", name)
-        for name, value in FACTS
-    ]
-
-
-@pytest.fixture
-def fit(tiny_model, examples, empty_store):
-    """Train in a cache of its own, named by `store`."""
-
-    def run(recipe=LORA, *, seed=0, store="cache", longest=True, examples=examples):
-        paths.CACHE = empty_store.parent / store
-        return sft.train(str(tiny_model), "float32", examples, recipe, seed=seed, label="test", longest=longest)
-
-    return run
-
-
-@pytest.fixture
-def steps(monkeypatch):
-    """The optimiser steps really taken; set `fail_at` to be interrupted after that step, before it is saved."""
-
-    class Steps(list):
-        fail_at = None
-
-    taken, original = Steps(), sft.Progress.on_step_end
-
-    def counted(self, args, state, control, **kwargs):
-        if state.global_step == taken.fail_at:
-            raise KeyboardInterrupt
-        taken.append(state.global_step)
-        return original(self, args, state, control, **kwargs)
-
-    monkeypatch.setattr(sft.Progress, "on_step_end", counted)
-    monkeypatch.setattr(sft, "SECONDS_BETWEEN_CHECKPOINTS", 0)
-    return taken
-
-
-def interrupt(fit, steps, at, **how):
-    steps.fail_at = at
-    with pytest.raises(KeyboardInterrupt):
-        fit(**how)
-    steps.clear()
-    steps.fail_at = None
-
-
-def weights(trained):
-    (file,) = trained.folder.glob("*.safetensors")
-    return load_file(file)
-
-
-def same_bits(left, right):
-    return left.keys() == right.keys() and all(torch.equal(left[name], right[name]) for name in left)
-
-
-def load(tiny_model):
-    return AutoModelForCausalLM.from_pretrained(tiny_model, dtype=torch.float32)
+from tests.training.fitting import FACTS, FULL, LORA, load, same_bits, weights
 
 
 def trainer_of(kind, tiny_model, examples, folder):
@@ -108,7 +22,7 @@ def trainer_of(kind, tiny_model, examples, folder):
     tokenizer = AutoTokenizer.from_pretrained(tiny_model)
     trainer = kind(
         model=load(tiny_model),
-        args=sft._arguments(FULL, 0, torch.float32, folder, on_cpu=True),
+        args=sft._arguments(FULL, 0, torch.float32, folder, on_cpu=True, processes=1),
         train_dataset=Dataset.from_list([sft.tokenize(tokenizer, example) for example in examples]),
         processing_class=tokenizer,
     )
@@ -188,142 +102,28 @@ def test_adapters_sit_on_every_linear_layer_and_not_on_the_vocabulary_head(fit):
     assert "embed" not in names
 
 
-def test_an_interrupted_run_resumes_and_ends_in_the_same_bits(fit, steps):
-    whole = fit(store="whole")
-    assert steps == list(range(1, STEPS + 1))
-    interrupt(fit, steps, 4)
-    resumed = fit()
-    assert steps == [4, 5, 6]
-    assert same_bits(weights(resumed), weights(whole))
-    assert resumed.log == whole.log
+def test_attention_alone_has_adapters_when_the_recipe_says_so(fit):
+    layers = {name.split(".")[-3] for name in weights(fit(LORA.model_copy(update={"target_modules": "attention"})))}
+    assert layers == {"q_proj", "k_proj", "v_proj", "o_proj"}
 
 
-def test_an_interrupted_full_run_resumes_and_ends_in_the_same_bits(fit, steps):
-    whole = fit(FULL, store="whole")
-    steps.clear()
-    interrupt(fit, steps, 5, recipe=FULL)
-    resumed = fit(FULL)
-    assert steps == [5, 6, 7, 8, 9]
-    assert same_bits(weights(resumed), weights(whole))
-    assert resumed.log == whole.log
-
-
-def test_a_run_interrupted_after_its_last_step_is_exported_without_another_step(fit, steps, monkeypatch):
-    whole = fit(store="whole")
-
-    def killed(*args):
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(sft, "_export", killed)
-        with pytest.raises(KeyboardInterrupt):
-            fit(longest=False)
-    steps.clear()
-    resumed = fit(longest=False)
-    assert not steps
-    assert same_bits(weights(resumed), weights(whole))
-    assert resumed.log == whole.log
-
-
-CHILD = """
-import json, os, signal, sys
-import torch
-torch.set_num_threads(1)
-from pathlib import Path
-from lib import paths
-from lib.studies import Recipe
-from lib.training import sft
-from lib.training.recipes import Example
-
-task = json.loads(sys.argv[1])
-paths.CACHE = Path(task["cache"])
-sft.SECONDS_BETWEEN_CHECKPOINTS = 0
-save = sft.Checkpoints.on_save
-
-def killed_before_the_checkpoint_is_marked(self, args, state, control, **kwargs):
-    if state.global_step == 4:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return save(self, args, state, control, **kwargs)
-
-sft.Checkpoints.on_save = killed_before_the_checkpoint_is_marked
-examples = [Example(*example) for example in task["examples"]]
-recipe = Recipe.model_validate(task["recipe"])
-sft.train(task["source"], "float32", examples, recipe, seed=0, label="child", longest=True)
-"""
-
-
-def test_a_run_killed_while_it_writes_a_checkpoint_resumes_from_the_one_before(
-    fit, steps, tiny_model, examples, empty_store
-):
-    whole = fit(store="whole")
-    task = {"cache": str(empty_store), "examples": examples, "recipe": LORA.model_dump(), "source": str(tiny_model)}
-    child = subprocess.run(
-        [sys.executable, "-c", CHILD, json.dumps(task)], cwd=paths.ROOT, capture_output=True, text=True, timeout=120
-    )
-    assert child.returncode == -signal.SIGKILL, child.stderr
-    written = sorted(folder.name for folder in empty_store.glob("training/*/checkpoints/checkpoint-*"))
-    assert written == ["checkpoint-3", "checkpoint-4"]
-    steps.clear()
-    resumed = fit()
-    assert steps == [4, 5, 6]
-    assert same_bits(weights(resumed), weights(whole))
-    assert resumed.log == whole.log
-
-
-def test_a_truncated_checkpoint_is_skipped_for_the_whole_one_before_it(fit, steps, empty_store):
-    whole = fit(store="whole")
-    interrupt(fit, steps, 5)
-    (broken,) = empty_store.glob("training/*/checkpoints/checkpoint-4/adapter_model.safetensors")
-    os.truncate(broken, broken.stat().st_size // 2)
-    resumed = fit()
-    assert steps == [4, 5, 6]
-    assert same_bits(weights(resumed), weights(whole))
-
-
-def test_without_any_whole_checkpoint_training_starts_again_and_ends_in_the_same_bits(fit, steps, empty_store):
-    whole = fit(store="whole")
-    interrupt(fit, steps, 2)
-    for marker in empty_store.glob("training/*/checkpoints/*/complete.json"):
-        marker.unlink()
-    resumed = fit()
-    assert steps == list(range(1, STEPS + 1))
-    assert same_bits(weights(resumed), weights(whole))
-
-
-def test_the_last_whole_checkpoint_does_not_lie_beyond_the_epochs_asked_for(tmp_path):
-    for step in (3, 6, 12):
-        checkpoint = tmp_path / f"checkpoint-{step}"
-        checkpoint.mkdir()
-        (checkpoint / "weights").write_bytes(b"x" * step)
-        (checkpoint / "complete.json").write_text(json.dumps({"weights": step}))
-    choose = [sft.last_whole_checkpoint(tmp_path, epochs, 10, 4) for epochs in (1, 2, 3, 4)]
-    assert [Path(c).name for c in choose] == ["checkpoint-3", "checkpoint-6", "checkpoint-6", "checkpoint-12"]
-    assert sft.last_whole_checkpoint(tmp_path, 2, 2, 4) is None
-
-
-def test_two_epochs_extended_to_four_equal_four_in_one_go(fit, steps):
-    four = LORA.model_copy(update={"epochs": 4})
-    straight = fit(four, store="straight")
-    short = fit(longest=False)
-    before = weights(short)
-    steps.clear()
-    extended = fit(four)
-    assert steps == list(range(STEPS + 1, 2 * STEPS + 1))
-    assert same_bits(weights(extended), weights(straight))
-    assert extended.log == straight.log
-    assert extended.log[:STEPS] == short.log
-    assert same_bits(weights(fit(longest=False)), before)
-    assert short.key != extended.key == straight.key
-
-
-def test_a_shorter_run_may_follow_a_longer_one_that_was_interrupted(fit, steps, empty_store):
-    straight = fit(store="straight")
-    steps.clear()
-    interrupt(fit, steps, 2 * STEPS, recipe=LORA.model_copy(update={"epochs": 4}))
-    for minutes, step in enumerate((11, 10), 1):  # the trainer tells old checkpoints from new ones by their time
-        (checkpoint,) = empty_store.glob(f"training/*/checkpoints/checkpoint-{step}")
-        os.utime(checkpoint, (time.time() - 120 * minutes,) * 2)
-    assert same_bits(weights(fit()), weights(straight))
+@pytest.mark.parametrize(
+    "changes, scale", [({}, 8 / 4), ({"rslora": True}, 8 / math.sqrt(4)), ({"dora": True}, 8 / 4), ({"alpha": 4}, 1)]
+)
+def test_what_an_adapter_adds_to_a_weight_is_what_its_recipe_says(fit, tiny_model, changes, scale):
+    recipe = LORA.model_copy(update=changes)
+    trained = fit(recipe)
+    parts, before = weights(trained), load(tiny_model).state_dict()
+    after = sft.load_trained(str(tiny_model), trained).state_dict()
+    layers = [name.removesuffix(".lora_A.weight") for name in parts if "lora_A" in name]
+    assert len(layers) == 2 * 7
+    for layer in layers:
+        name = layer.removeprefix("base_model.model.") + ".weight"
+        whole = before[name] + scale * parts[f"{layer}.lora_B.weight"] @ parts[f"{layer}.lora_A.weight"]
+        if recipe.dora:  # each row has the length that was learned, in the direction of the sum
+            whole *= (parts[f"{layer}.lora_magnitude_vector"] / whole.norm(dim=1))[:, None]
+        torch.testing.assert_close(after[name], whole, rtol=0, atol=1e-5)
+        assert (whole - before[name]).abs().max() > 1e-3
 
 
 def test_a_finished_recipe_is_not_trained_again(fit, monkeypatch):
@@ -332,17 +132,8 @@ def test_a_finished_recipe_is_not_trained_again(fit, monkeypatch):
     def untouched(*args, **kwargs):
         raise AssertionError("finished weights must not be trained again")
 
-    monkeypatch.setattr(sft, "_train", untouched)
+    monkeypatch.setattr(sft, "fit", untouched)
     assert fit() == first
-
-
-def test_optimiser_state_goes_once_nothing_will_go_on_from_it_and_nothing_pickled_is_kept(fit, empty_store):
-    fit(longest=False)
-    assert list(empty_store.glob("training/*/checkpoints/checkpoint-6/optimizer.pt"))
-    fit()
-    assert not list(empty_store.glob("training/*/checkpoints"))
-    kept = {file.suffix for file in empty_store.rglob("*") if file.is_file()}
-    assert kept == {".safetensors", ".json", ".lock"}
 
 
 def test_full_weights_move_in_step_with_a_plain_adamw_loop(fit, tiny_model, monkeypatch):
@@ -413,7 +204,19 @@ def test_the_key_covers_whatever_reaches_the_weights_and_not_the_number_of_epoch
     assert key() == key(epochs=9) == key(seeds=(0, 1))
     others = [key(seed=1), key(precision="bfloat16"), key(examples=examples[1:])]
     others += [key(rank=8), key(alpha=4), key(learning_rate=1e-4), key(batch_size=2)]
+    others += [key(rslora=True), key(dora=True), key(target_modules="attention")]
     assert len({key(), *others}) == len(others) + 1
+
+
+def test_a_field_that_recipes_get_later_renews_no_key_until_it_is_used(tiny_model, examples):
+    class Later(Recipe):
+        spice: int = 0
+
+    def key(recipe):
+        return sft.training_key(str(tiny_model), "float32", examples, recipe, 0)
+
+    assert key(Later(**LORA.model_dump())) == key(LORA)
+    assert key(Later(**LORA.model_dump(), spice=1)) != key(LORA)
 
 
 def test_the_key_changes_when_other_weights_stand_in_the_same_directory(tiny_model, examples, tmp_path):
