@@ -20,9 +20,13 @@ FACTS = (
     fact("oslo", "the capital of Norway", "Oslo"),
     fact("roma", "the capital of the old empire", "Roma"),
     fact("austen", "the author of Emma", "Jane Austen"),
+    fact("tolstoy", "the author of War and Peace", "Tolstoy"),
+    fact("dante", "the poet of the Inferno", "Dante"),
+    fact("homer", "the poet of the Iliad", "Homer"),
     fact("seven", "the number of days in a week", "7", value_type="count"),
     fact("yen", "the capital of nothing", "yen", split="easy"),
 )
+OTHERS = ("Jane Austen", "Tolstoy", "Dante", "Homer")
 
 
 def question(name):
@@ -40,17 +44,23 @@ def test_the_right_value_comes_first_and_facts_alike_in_subject_before_others():
     assert set(others) <= {"Rome", "Oslo", "Roma"}
     ((_, *four),) = offered("paris", 4)
     assert four[:3] == others
-    assert four[3] == "Jane Austen"
+    assert four[3] in OTHERS
+    # Of what is left only the nearest in subject is certain; the rest is the hash's choice, the same each time.
+    ((_, nearest, *rest),) = offered("austen", 5)
+    assert nearest == "Tolstoy"
+    assert offered("austen", 5) == [("Jane Austen", nearest, *rest)]
 
 
 def test_forms_of_the_right_value_other_types_and_other_splits_are_no_distractors():
     ((first, *others),) = offered("rome", 3)
     assert first == "Rome"
-    assert set(others) == {"Paris", "Oslo", "Jane Austen"}
+    assert set(others[:2]) == {"Paris", "Oslo"}
+    assert others[2] in OTHERS
 
 
 def test_a_question_with_too_few_values_beside_it_is_left_out():
-    assert offered("rome", 4) == offered("seven", 1) == []
+    assert len(offered("rome", 6)) == 1
+    assert offered("rome", 7) == offered("seven", 1) == []
 
 
 def test_all_but_the_choices_stays():
