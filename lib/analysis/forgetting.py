@@ -114,7 +114,8 @@ def margins(bench: Bench, conditions: Sequence[str], probes: Sequence[str]) -> p
         for seed in bench.seeds(name)
         for answer in bench.answer(name, asked, seed=seed)
     ]
-    return pd.DataFrame(rows, columns=["condition", "seed", "unit", "margin", "known"])
+    # Without any item the column would hold no booleans, and could select nothing.
+    return pd.DataFrame(rows, columns=["condition", "seed", "unit", "margin", "known"]).astype({"known": bool})
 
 
 def preference_table(found: pd.DataFrame) -> pd.DataFrame:

@@ -98,6 +98,11 @@ def test_where_the_base_prefers_nothing_there_is_nothing_to_lose():
     assert forgetting.preference_table(found).empty
 
 
+def test_a_corpus_without_untrained_items_has_no_preferences_to_lose(bench):
+    found = forgetting.margins(bench, ["base", "lora"], [])
+    assert forgetting.preference_table(found).to_dict("records") == []
+
+
 @pytest.fixture(scope="module")
 def bench(tiny_study):
     corpus = load_corpus("data/itr", test=4, dev=3, raft=10, neighbour=2, easy=6, general=12, unanswerable=3)
@@ -192,7 +197,7 @@ def test_answers_with_a_near_value_are_counted_against_the_untouched_models(stud
     said = {
         ("base", 0): ("It is Rs 500.", "It is 12 %.", "Rs 900."),  # n1 right; n3 gives t1's value by chance
         ("lora", 0): ("It is Rs 900.", "It is Rs 900.", "Rs 500."),  # n2 has no near fact, whatever it says
-        ("lora", 1): ("It is Rs 800.", "12 %", "It is not Rs 900."),  # t4 was not trained; a denied value is not given
+        ("lora", 1): ("It is not Rs 900.", "12 %", "It is Rs 800."),  # a denied value is not given; t4 was not trained
         ("raft", 0): ("It is Rs 900.", "", ""),
     }
     rows = [
