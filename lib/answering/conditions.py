@@ -6,6 +6,7 @@ from functools import partial
 
 import lib.models.generate
 import lib.models.likelihood
+import lib.models.perplexity
 from lib import paths, runs
 from lib.answering.routing import confidence, surer
 from lib.answering.shelf import Shelf
@@ -14,6 +15,7 @@ from lib.corpus.records import Answer, Passage, Question
 from lib.models import registry
 from lib.models.generate import Layout, answer_alone, generate
 from lib.models.likelihood import choice_scores
+from lib.models.perplexity import TextLoss, text_losses
 from lib.models.prompts import INSTRUCTIONS, RENDERERS, Prompt, target_answer, user_message
 from lib.models.registry import LanguageModel
 from lib.retrieval.citations import aligned_passage
@@ -24,6 +26,8 @@ from lib.training.recipes import build_examples
 from lib.training.sft import Trained, load_trained, train
 
 STOPS = {"chat": None, "few_shot": "\n"}
+# Plain text needs the logits of every token, not of a few last ones: 200 MB for so many tokens and 49,152 words.
+TEXT_TOKENS = 1024
 
 
 class Bench:
@@ -119,7 +123,7 @@ class Bench:
 
     def _answered(self, name: str, condition: Condition, questions: Sequence[Question], seed: int) -> list[Answer]:
         lm, prompts, passages = self._asked(condition, questions, seed)
-        if questions[0].probe == "choice":
+        if questions[0].choices:
             return self._choose(name, questions, seed, lm, prompts, passages)
         stop = STOPS[condition.prompt]
         layout = self.layout._replace(batch_size=condition.batch_size or self.layout.batch_size)
@@ -173,6 +177,18 @@ class Bench:
             )
             for question, prompt, row, shown in zip(questions, prompts, scores, passages, strict=True)
         ]
+
+    def text_losses(self, name: str, texts: Sequence[str], *, seed: int) -> list[TextLoss]:
+        """How well the weights of a condition foresee each text; no prompt, hence none of the condition's context."""
+        lm = self.language_model(self.condition(name).weights, seed)
+        layout = self.layout._replace(batch_tokens=TEXT_TOKENS)
+        code = runs.code_version(lib.models.perplexity)
+        key = runs.content_hash([lm.fingerprint, texts, layout, runs.versions(), code])
+        losses = text_losses(lm, texts, layout=layout, key=key)
+        line = {"condition": name, "seed": seed, "probe": "perplexity"}
+        line |= {"prompt_tokens": sum(x.tokens for x in losses), "seconds": round(sum(x.seconds for x in losses), 2)}
+        self.ledger.append(line)
+        return losses
 
     def latency(self, conditions: Sequence[str], questions: Sequence[Question]) -> dict[str, list[float]]:
         """Milliseconds per answer, retrieval included, each question asked alone and nothing cached.

@@ -12,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from lib import paths
 from lib.corpus.checks import problems_of
-from lib.corpus.records import Document, Evidence, Fact, FaqItem, Paraphrase, Question, Replacement
+from lib.corpus.records import Document, Evidence, Fact, FaqItem, Paraphrase, Prose, Question, Replacement
 
 SPLITS = ("test", "dev", "raft", "neighbour", "easy", "general")
 # Untrained facts: the probe that asks for them has the name of their split.
@@ -27,6 +27,8 @@ TABLES = {
     "paraphrases": Paraphrase,
     "replacements": Replacement,
 }
+# A shorter paragraph of general text is mostly its own beginning, which no model can foresee.
+FEWEST_WORDS = 20
 # What a corpus may do without; every other file is needed.
 OPTIONAL = ("paraphrases", "replacements")
 
@@ -73,8 +75,8 @@ class Corpus:
     def ask(self, probe: str, split: str = "test", facts: int | None = None) -> list[Question]:
         """The questions of one probe and split, `facts` keeping to the first so many facts of its FAQ.
 
-        The probes of untrained facts (neighbour, easy, general) have splits of their own; those of replaced rules ask about
-        the first `facts` rules, whatever the split.
+        The probes of untrained facts (neighbour, easy, general) have splits of their own, in which no FAQ but a hash says
+        which facts come first; those of replaced rules ask about the first `facts` rules, whatever the split.
         """
         if probe in CURRENT:
             return [q for q in self.current if q.probe == probe][:facts]
@@ -82,6 +84,8 @@ class Corpus:
         asked = [q for q in self.questions if q.probe == probe and self.split_of(q) == split]
         if facts is None:
             return asked
+        if probe in UNTRAINED:
+            return sorted(asked, key=lambda question: _rank(question.fact_ids[0]))[:facts]
         kept = {fact_id for item in self.items(split, facts) for fact_id in item.fact_ids}
         return [q for q in asked if kept.issuperset(q.fact_ids)]
 
@@ -115,6 +119,27 @@ def load_corpus(folder: str, **limits: int | None) -> Corpus:
         shown = problems[:20] + ([f"... and {len(problems) - 20} more"] if len(problems) > 20 else [])
         raise ValueError("\n".join(shown))
     return _cut(corpus, limits)
+
+
+def load_prose(folder: str = "data/general") -> tuple[Prose, ...]:
+    """The held-out paragraphs of general text in `folder` (relative to the repository root), in the file's order.
+
+    Raises ValueError listing every problem with file, line, value and remedy: rows that are no such record, ids that occur
+    twice, paragraphs of several lines or of fewer than 20 words, and fewer than two paragraphs.
+    """
+    path = paths.ROOT / folder / "text.jsonl"
+    rows, problems = _read_table(path, Prose)
+    for row in rows:
+        words = len(row.text.split())
+        if words < FEWEST_WORDS:
+            problems.append(f"{path.name}: {row.id}: {words} words; a paragraph has {FEWEST_WORDS} or more")
+        if "\n" in row.text:
+            problems.append(f"{path.name}: {row.id}: has a line break; a paragraph is one line, split it into rows")
+    if not problems and len(rows) < 2:
+        problems.append(f"{path.name}: {len(rows)} paragraphs; an interval over paragraphs needs 2 or more")
+    if problems:
+        raise ValueError("\n".join(problems))
+    return rows
 
 
 def _read(root: Path) -> tuple[Corpus, list[str]]:

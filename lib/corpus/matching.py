@@ -39,3 +39,8 @@ def locate(text: str, fact: Fact) -> tuple[int, int] | None:
 def states(text: str, fact: Fact) -> bool:
     """Whether the text states the fact's value, or an accepted form of it (see `locate`)."""
     return locate(text, fact) is not None
+
+
+def same_value(a: Fact, b: Fact) -> bool:
+    """Whether one fact's value is the other's, or a form of it."""
+    return states(a.value, b) or states(b.value, a)

@@ -115,6 +115,15 @@ class Replacement:
 
 
 @dataclass(frozen=True)
+class Prose:
+    """One paragraph of general text, about nothing that any corpus states: read by models, never trained on."""
+
+    id: str
+    topic: str
+    text: str
+
+
+@dataclass(frozen=True)
 class Document:
     """One guide: `id` is its file name without the suffix, `text` its Markdown."""
 

@@ -98,7 +98,7 @@ def judge_answer(corpus: Corpus, study: Study, answer: Answer) -> dict:
         "prompt_tokens": answer.prompt_tokens,
         "answer_tokens": answer.answer_tokens,
         "latency_ms": answer.latency_ms,
-        "choice_margin": _margin(answer),
+        "choice_margin": choice_margin(answer),
         "run": answer.run,
     }
 
@@ -133,13 +133,13 @@ def _by_both(text: str, facts: Sequence[Fact], question: str) -> Grade:
 
 def _by_likelihood(answer: Answer) -> Grade:
     """The expected value is the first choice; a tie with a distractor is not a preference for it."""
-    margin = _margin(answer)
+    margin = choice_margin(answer)
     verdict = Verdict.CORRECT if margin > 0 else Verdict.INCORRECT
     return Grade(verdict, verdict, f"log-likelihood per character {margin:+.3f} against the best distractor")
 
 
-def _margin(answer: Answer) -> float | None:
-    """Log-likelihood per character of the expected value minus that of the best distractor; None off probe `choice`."""
+def choice_margin(answer: Answer) -> float | None:
+    """Log-likelihood per character of the expected value minus that of the best distractor; None without choices."""
     if not answer.choice_scores:
         return None
     return answer.choice_scores[0] - max(answer.choice_scores[1:])

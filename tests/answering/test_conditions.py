@@ -293,6 +293,34 @@ def test_a_choice_is_the_likeliest_of_the_choices_and_no_text_is_generated(bench
     assert not layouts
 
 
+def test_an_untrained_question_with_choices_is_scored_not_answered(bench, layouts):
+    plain = bench.corpus.ask("general")
+    chosen = [replace(question, choices=("one", "two", "three")) for question in plain]
+    for answer in bench.answer("base", chosen, seed=0):
+        assert len(answer.choice_scores) == 3
+        assert answer.text in ("one", "two", "three")
+    assert not layouts
+    assert all(answer.choice_scores == () for answer in bench.answer("base", plain, seed=0))
+    assert len(layouts) == 1
+
+
+def test_plain_text_is_read_by_the_weights_of_a_condition_once_and_its_cost_is_written_down(bench, monkeypatch):
+    texts = ["The tide comes in twice a day.", "Bread is baked in the night."]
+    base = bench.text_losses("base", texts, seed=0)
+    tuned = bench.text_losses("lora", texts, seed=0)
+    assert [x.tokens for x in base] == [x.tokens for x in tuned]
+    assert all(a.total != b.total for a, b in zip(base, tuned, strict=True))
+    monkeypatch.setattr("lib.models.perplexity._batch_losses", None)
+    # The prompt and the passages of a condition do not matter: rag has the weights of base.
+    assert bench.text_losses("rag", texts, seed=0) == base
+    line = bench.ledger[-1]
+    assert (line["condition"], line["seed"], line["probe"]) == ("rag", 0, "perplexity")
+    assert line["prompt_tokens"] == sum(x.tokens for x in base)
+    assert line["seconds"] == pytest.approx(sum(x.seconds for x in base), abs=0.01)
+    with pytest.raises(TypeError):
+        bench.text_losses("base", texts[:1], seed=0)  # other texts: not in the cache
+
+
 def test_trained_weights_are_trained_once_and_answer_differently_from_base(bench, monkeypatch):
     questions = asked(bench, "trained")
     tuned = bench.language_model("lora", 0)

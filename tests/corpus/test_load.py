@@ -410,6 +410,15 @@ def test_asking_about_the_first_facts_asks_about_the_first_items(corpus):
     assert corpus.ask("paraphrase", "test", 10_000) == corpus.ask("paraphrase", "test")
 
 
+@pytest.mark.parametrize("probe", ["neighbour", "easy", "general"])
+def test_the_first_untrained_facts_are_those_that_a_limit_on_their_split_would_leave(corpus, probe):
+    few = corpus.ask(probe, facts=7)
+    assert len(few) == 7
+    assert few == corpus.ask(probe, facts=20)[:7]
+    assert {q.id for q in few} == {q.id for q in load_corpus("data/itr", **{probe: 7}).ask(probe)}
+    assert {q.id for q in corpus.ask(probe, facts=10_000)} == {q.id for q in corpus.ask(probe)}
+
+
 def test_screening_asks_the_same_questions_in_other_words(corpus):
     screened = [q for probe in ("paraphrase", "choice", "general") for q in corpus.screen(probe)]
     for question in screened:
