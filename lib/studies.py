@@ -70,6 +70,7 @@ class Recipe(Schema):
     split: whose answers raw and uniform are; on dev alone may a learning rate be chosen.
     rslora: the adapter's output is scaled by alpha / sqrt(rank), not by alpha / rank. dora: its direction and its length are
     learned apart. target_modules: every linear layer but the vocabulary head, or those of attention alone.
+    conflicts: whether an example's gradient keeps or loses what opposes another's of its batch (`lib.training.surgery`).
     """
 
     data: Literal["raw", "uniform", "raft", "json", "style", "before", "after"]
@@ -79,6 +80,7 @@ class Recipe(Schema):
     rslora: bool = _later(False)
     dora: bool = _later(False)
     target_modules: Literal["all-linear", "attention"] = _later("all-linear")
+    conflicts: Literal["kept", "projected"] = _later("kept")
     learning_rate: float = Field(gt=0)
     epochs: int = Field(ge=1)
     batch_size: int = Field(8, ge=1)
@@ -92,6 +94,9 @@ class Recipe(Schema):
             raise ValueError("rank and alpha belong to method lora, and only to it")
         if self.method == "full" and (self.rslora or self.dora or self.target_modules != "all-linear"):
             raise ValueError("rslora, dora and target_modules belong to method lora alone")
+        if self.method == "full" and self.conflicts == "projected":
+            size = "a gradient of all weights for each example of a batch would not fit into memory"
+            raise ValueError(f"conflicts projected belongs to method lora alone: {size}")
         if self.split == "dev" and self.data not in ("raw", "uniform"):
             raise ValueError(f"split dev belongs to data raw and uniform; data {self.data} has a split of its own")
         return self
@@ -288,7 +293,8 @@ class Decision(Schema):
 class Study(Schema):
     """A whole study file. `judge` says who grades the answers that are words with a reference: see lib.judging.judges.
 
-    accelerate: a config file of `accelerate launch`, under which weights are trained; None: by the notebook's own process.
+    accelerate: a config file of `accelerate launch`, under which weights are trained; None: by the notebook's own process,
+    as must those whose conflicts are projected.
     """
 
     name: Name
@@ -373,6 +379,7 @@ class Study(Schema):
                     ("hybrid_candidates", i), name, f"a hybrid retrieves; {name!r} has no retrieved context"
                 )
         self._measured_recipes()
+        self._whole_batches()
         return self
 
     def _measured_recipes(self) -> None:
@@ -391,6 +398,15 @@ class Study(Schema):
             if self.gradients.epochs[-1] != recipe.epochs:
                 message = f"the last point must be the end of {name}, which has {recipe.epochs} epochs"
                 raise Misplaced(("gradients", "epochs"), str(self.gradients.epochs[-1]), message)
+
+    def _whole_batches(self) -> None:
+        asked = {name for blocks in self.grids.values() for block in blocks for name in block.conditions}
+        for name in sorted(asked - {"hybrid"}) if self.accelerate else ():
+            recipe = self.recipes.get(self.conditions[name].weights)
+            if recipe and recipe.conflicts == "projected":
+                message = f"{name} projects conflicts, for which one process must see the whole batch"
+                remedy = "ask it in no grid and no claim, or leave accelerate out"
+                raise Misplaced(("accelerate",), self.accelerate, f"{message}; {remedy}")
 
     @property
     def registration(self) -> str:

@@ -121,6 +121,16 @@ FAULTS = {
         "method: full, dora: true,",
         ["recipes.full:", "method lora alone"],
     ),
+    "full without conflicts": (
+        "method: full,",
+        "method: full, conflicts: projected,",
+        ["recipes.full:", "conflicts projected belongs to method lora alone", "would not fit into memory"],
+    ),
+    "unknown word for conflicts": (
+        "{data: raw, rank: 8,",
+        "{data: raw, conflicts: removed, rank: 8,",
+        ["recipes.tuned.conflicts", "'kept' or 'projected'", "'removed'"],
+    ),
     "unknown target": (
         "{data: raw, rank: 8,",
         "{data: raw, target_modules: mlp, rank: 8,",
@@ -264,6 +274,7 @@ def registration(folder, *changes):
         ("rank: 8, alpha", "rank: 8, rslora: true, alpha"),
         ("rank: 8, alpha", "rank: 8, dora: true, alpha"),
         ("rank: 8, alpha", "rank: 8, target_modules: attention, alpha"),
+        ("rank: 8, alpha", "rank: 8, conflicts: projected, alpha"),
         ("rank: 8, alpha", "split: dev, rank: 8, alpha"),
     ],
 )
@@ -280,6 +291,7 @@ def test_a_changed_promise_changes_the_registration(tmp_path, old, new):
         ("margin: 0.05", "margin: 0.050"),
         ("{a: tuned, b: base,", "{b: base, a: tuned,"),
         ("rank: 8, alpha", "rslora: false, dora: false, target_modules: all-linear, split: test, rank: 8, alpha"),
+        ("rank: 8, alpha", "conflicts: kept, rank: 8, alpha"),
         ("hybrid_candidates:", "accelerate: studies/accelerate/fsdp2.yaml\nhybrid_candidates:"),
     ],
 )
@@ -347,6 +359,7 @@ def test_what_a_recipe_does_not_say_never_changes_its_meaning():
         "rslora": False,
         "dora": False,
         "target_modules": "all-linear",
+        "conflicts": "kept",
         "batch_size": 8,
         "facts": None,
         "split": "test",
@@ -358,8 +371,19 @@ def test_what_came_after_the_first_registrations_is_in_no_dump_until_it_is_used(
     common = {"data": "raw", "rank": 8, "alpha": 8, "learning_rate": 1e-4, "epochs": 1}
     first = {*common, "method", "batch_size", "facts", "seeds"}
     assert set(Recipe(**common).model_dump()) == first
-    used = {"rslora": True, "dora": True, "target_modules": "attention", "split": "dev"}
+    used = {"rslora": True, "dora": True, "target_modules": "attention", "conflicts": "projected", "split": "dev"}
     assert Recipe(**common, **used).model_dump().items() >= used.items()
+
+
+def test_a_batch_that_one_process_must_see_whole_is_shared_by_none(tmp_path):
+    shared = "accelerate: studies/accelerate/data_parallel.yaml\n" + STUDY
+    unused = shared.replace("{data: uniform, rank: 8,", "{data: uniform, conflicts: projected, rank: 8,")
+    assert load_study(write(tmp_path, unused)).recipes["even"].conflicts == "projected"
+    asked = shared.replace("{data: raw, rank: 8,", "{data: raw, conflicts: projected, rank: 8,")
+    assert asked != shared
+    with pytest.raises(ValueError, match="yaml:1: accelerate: .*both projects conflicts, .* no grid and no claim"):
+        load_study(write(tmp_path, asked))
+    assert load_study(write(tmp_path, asked.split("\n", 1)[1])).accelerate is None
 
 
 CLAUDE = "claude: {answer_model: a, judge_model: b}\n"

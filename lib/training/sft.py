@@ -24,10 +24,12 @@ from trl import SFTConfig, SFTTrainer
 from lib import progress, runs
 from lib.models import registry
 from lib.studies import Recipe
+from lib.training import surgery
 from lib.training.checkpoints import Checkpoints, last_whole_checkpoint
 from lib.training.recipes import Example
 
 TARGETS = {"all-linear": "all-linear", "attention": ["q_proj", "k_proj", "v_proj", "o_proj"]}
+LOGGED = ("step", "loss", "conflict_share")
 
 
 class Task(NamedTuple):
@@ -49,7 +51,10 @@ class Task(NamedTuple):
 
 @dataclass(frozen=True)
 class Trained:
-    """Finished weights on disk. `log` holds loss by step, `ledger` tokens, seconds, memory and final loss."""
+    """Finished weights on disk. `log` holds loss by step, `ledger` tokens, seconds, memory and final loss.
+
+    Where conflicts were projected away, `log` holds conflict_share too, the share of the step's pairs of examples in conflict.
+    """
 
     key: str
     folder: Path
@@ -83,6 +88,28 @@ class MaskedHeadTrainer(SFTTrainer):
         return F.cross_entropy(logits, labels[answer], reduction="sum") / n
 
 
+class ProjectingTrainer(MaskedHeadTrainer):
+    """MaskedHeadTrainer that rids each example's gradient of what opposes another's (`lib.training.surgery`).
+
+    The loss is the same and has the same gradient where nothing conflicts. Every example passes alone, without padding.
+    """
+
+    def training_step(self, model, inputs, num_items_in_batch=None):
+        model.train()
+        inputs = self._prepare_inputs(inputs)
+        n = num_items_in_batch
+        if n is None:
+            n = (inputs["labels"][:, 1:] != -100).sum().clamp(min=1)
+        losses = (
+            self.compute_loss(model, {name: inputs[name][row, real][None] for name in inputs}, num_items_in_batch=n)
+            for row, real in enumerate(inputs["attention_mask"].bool())
+        )
+        parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        loss, share = surgery.backward_projected(losses, parameters, self.args.seed, self.state.global_step)
+        self._metrics["train"]["conflict_share"].append(share)  # what TRL adds to the next line of the log
+        return loss
+
+
 class Progress(TrainerCallback):
     """A bar over optimiser steps, starting where a resumed run starts."""
 
@@ -106,9 +133,10 @@ def training_key(source: str, precision: str, examples: list[Example], recipe: R
     """
     import lib.training.sft as this_module
 
+    reached = [this_module, *([surgery] if recipe.conflicts == "projected" else [])]
     settings = recipe.model_dump(mode="json", exclude={"epochs", "seeds", "facts"}, exclude_defaults=True)
     base = registry.load_language_model(source, precision).fingerprint
-    code = runs.code_version(this_module)
+    code = runs.code_version(*reached)
     return runs.content_hash([base, examples, settings, seed, runs.versions(), code])
 
 
@@ -158,7 +186,7 @@ def fit(task: Task) -> None:
     """Do a task from its last whole checkpoint on, in this process or as one of several that share each batch.
 
     Several processes fill up an epoch's last batch with its first examples, where it is not full.
-    Raises ValueError when the batch cannot be shared evenly.
+    Raises ValueError when the batch cannot be shared evenly, or must not be shared.
     """
     recipe, location = task.recipe, registry.resolve(task.source)
     tokenizer = AutoTokenizer.from_pretrained(location)
@@ -169,6 +197,10 @@ def fit(task: Task) -> None:
     if recipe.batch_size % processes.num_processes:
         shared = f"batch_size {recipe.batch_size} cannot be shared by {processes.num_processes} processes"
         raise ValueError(f"{task.label}: {shared}; take a multiple, or fewer processes")
+    sharing = max(processes.num_processes, torch.cuda.device_count())
+    if recipe.conflicts == "projected" and sharing > 1:
+        alone = f"conflicts projected compares all examples of a batch, and {sharing} processes or GPUs would share it"
+        raise ValueError(f"{task.label}: {alone}; take one of each (CUDA_VISIBLE_DEVICES=0), or conflicts kept")
     transformers.set_seed(task.seed)
     model = AutoModelForCausalLM.from_pretrained(
         location, dtype=torch.float32 if recipe.method == "full" else dtype, use_safetensors=True
@@ -178,9 +210,7 @@ def fit(task: Task) -> None:
     before = json.loads((checkpoint / "seconds.json").read_text()) if checkpoint else 0.0
     arguments = _arguments(recipe, task.seed, dtype, task.checkpoints, on_cpu, processes.num_processes)
     callbacks = [Checkpoints(task.save_at_end, before)]
-    # GPUs and several processes keep TRL's own loss: its fused head is fast there and knows about several devices.
-    trainer_class = MaskedHeadTrainer if on_cpu and arguments.world_size == 1 else SFTTrainer
-    trainer = trainer_class(
+    trainer = _trainer_class(recipe, on_cpu and arguments.world_size == 1)(
         model=model,
         args=arguments,
         train_dataset=dataset,
@@ -195,7 +225,8 @@ def fit(task: Task) -> None:
     started = time.perf_counter()
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     seconds = time.perf_counter() - started
-    log = [{"step": row["step"], "loss": row["loss"]} for row in trainer.state.log_history if "loss" in row]
+    logged = [row for row in trainer.state.log_history if "loss" in row]
+    log = [{name: row[name] for name in LOGGED if name in row} for row in logged]
     _gate(log, task.label)
     _export(trainer, task.target, log, _ledger(dataset, recipe, log, before + seconds))
 
@@ -205,6 +236,13 @@ def tokenize(tokenizer, example: Example) -> dict[str, list[int]]:
     prompt = tokenizer(example.prompt, add_special_tokens=False).input_ids
     completion = tokenizer(example.completion, add_special_tokens=False).input_ids + [tokenizer.eos_token_id]
     return {"input_ids": prompt + completion, "labels": [-100] * len(prompt) + completion}
+
+
+def _trainer_class(recipe: Recipe, one_cpu_process: bool) -> type[SFTTrainer]:
+    if recipe.conflicts == "projected":
+        return ProjectingTrainer
+    # GPUs and several processes keep TRL's own loss: its fused head is fast there and knows about several devices.
+    return MaskedHeadTrainer if one_cpu_process else SFTTrainer
 
 
 def _arguments(recipe: Recipe, seed: int, dtype: torch.dtype, folder: Path, on_cpu: bool, processes: int) -> SFTConfig:

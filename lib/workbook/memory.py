@@ -89,7 +89,7 @@ def _training(name: str, recipe: Recipe, shape: Shape, bench: Bench, bytes_each:
 
     Activations are layers * tokens * (34 * hidden + 2 * intermediate) values for the padded tokens of a batch; logits three
     copies in float32 of a third of the tokens. Of several processes each holds a share of the batch, and under FSDP of all
-    weights too.
+    weights too. Where conflicts are projected away, a gradient for each example of the batch is held besides.
     """
     tokenizer = bench.language_model("base", 0).tokenizer
     examples = build_examples(bench.corpus, recipe, tokenizer, bench.shelf.passages)
@@ -101,7 +101,8 @@ def _training(name: str, recipe: Recipe, shape: Shape, bench: Bench, bytes_each:
         remedy = "studies/accelerate/fsdp2.yaml as the study's `accelerate` on several GPUs, an adapter instead"
     else:
         trained = shape.adapter(recipe.rank, attention_only=recipe.target_modules == "attention")
-        held = bytes_each * shape.parameters + TRAINED_BYTES * trained
+        examples_apart = recipe.batch_size if recipe.conflicts == "projected" else 0
+        held = bytes_each * shape.parameters + (TRAINED_BYTES + 4 * examples_apart) * trained
         remedy = (
             "a smaller batch_size or rank, studies/accelerate/fsdp2.yaml as the study's `accelerate` on several GPUs"
         )

@@ -56,6 +56,12 @@ def test_more_facts_or_a_larger_adapter_need_more_and_attention_alone_less(bench
     assert training(bench, rank=8) - training(bench) == pytest.approx(16 * 4 * 2 * 64)
 
 
+def test_projecting_conflicts_holds_four_more_bytes_of_each_trained_weight_for_each_example(bench):
+    for size in (2, 8):
+        apart = training(bench, batch_size=size, conflicts="projected") - training(bench, batch_size=size)
+        assert apart == pytest.approx(4 * size * 4 * 2 * 64)
+
+
 def test_processes_share_out_the_batch_and_under_fsdp_the_weights(bench):
     def of(shape, accelerate):
         bench.study = bench.study.model_copy(update={"accelerate": accelerate})
