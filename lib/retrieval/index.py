@@ -173,7 +173,8 @@ def query(table: LanceTable, question: str, vector: np.ndarray | None, method: s
     if method == "bm25":
         return table.search(question, query_type="fts")
     if method == "dense":
-        return table.search(vector).distance_type("cosine")
+        # Without the vectors themselves, which are most of a row.
+        return table.search(vector).distance_type("cosine").select(["id", "_distance"])
     hybrid = table.search(query_type="hybrid").vector(vector).text(question)
     return hybrid.distance_type("cosine").rerank(RRFReranker())
 
