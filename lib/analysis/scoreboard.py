@@ -163,9 +163,6 @@ def _deltas(findings: list[Finding]):
 
 def _union(table: pd.DataFrame):
     """Facts that fine-tuning alone, retrieval alone, both or neither got right: the hybrid's head-room."""
-    counts = discordance(table, "lora_raw_20ep", "rag")
-    if counts.sum() == 0:
-        return  # a study without these two conditions
     for row in head_room(table, "lora_raw_20ep", "rag", ["hybrid"]).itertuples():
         result = Estimate(row.value, row.low, row.high, row.facts)
         name = "ft_or_rag" if row.condition == EITHER else row.condition
@@ -185,18 +182,13 @@ def head_room(table: pd.DataFrame, tuned: str, retrieved: str, combined: list[st
 
     What a combination can win over the better one alone is the first row less that one. Over the facts that all were
     asked, first seed, as `discordance` counts them; columns as figures.intervals takes them. A combination that was not
-    asked is left out.
+    asked is left out. No row where no fact was asked of all, as in a study without one of the two conditions.
     """
-    asked = [name for name in [tuned, retrieved, *combined] if name in set(table.condition)]
-    right = _right(table, asked)
+    right = _right(table, [tuned, retrieved, *(name for name in combined if name in set(table.condition))])
     right.insert(0, EITHER, right[tuned] | right[retrieved])
     shares = {name: wilson(int(column.sum()), len(column)) for name, column in right.items()} if len(right) else {}
-    return pd.DataFrame(
-        [
-            {"condition": name, "value": s.value, "low": s.low, "high": s.high, "facts": s.n, "seeds": 1}
-            for name, s in shares.items()
-        ]
-    )
+    rows = [(name, share.value, share.low, share.high, share.n, 1) for name, share in shares.items()]
+    return pd.DataFrame(rows, columns=["condition", "value", "low", "high", "facts", "seeds"])
 
 
 def _right(table: pd.DataFrame, names: list[str]) -> pd.DataFrame:

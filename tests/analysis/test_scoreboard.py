@@ -211,6 +211,13 @@ def test_head_room_is_counted_over_the_facts_that_all_were_asked(study):
     assert (pair["lora_raw_20ep"], pair["rag"], pair[scoreboard.EITHER]) == (2 / 5, 3 / 5, 4 / 5)
 
 
+@pytest.mark.parametrize("pair", [("lora_raw_20ep", "never"), ("never", "rag"), ("never", "ever")])
+def test_there_is_no_head_room_where_one_of_the_two_was_not_asked(study, pair):
+    room = scoreboard.head_room(scoreboard.load_records("made_up", study), *pair, ["base"])
+    assert len(room) == 0
+    assert list(room.columns) == ["condition", "value", "low", "high", "facts", "seeds"]
+
+
 def test_the_union_is_left_out_where_its_conditions_were_not_asked():
     save("01_only", rows("base", ["a"]))
     table = scoreboard.load_records("made_up", ["01_only"])
