@@ -226,9 +226,9 @@ CARD_HEADER = [
     "in style",
     "latency",
     "USD a month",
-    "of that: USD per 1,000 answers",
+    "USD per 1,000 answers",
+    "USD per update",
 ]
-CARD_HEADER += ["USD per update"]
 
 
 def card_rows(approaches: Sequence[Approach], needs: Decision) -> list[list[str]]:

@@ -163,6 +163,7 @@ def test_a_missing_measurement_is_named(lines):
 def test_the_card_says_what_was_measured_and_where_it_flips():
     rows = decision.card_rows(ALL, NEEDS)
     assert all(len(row) == len(decision.CARD_HEADER) for row in rows)
+    assert decision.CARD_HEADER[5:] == ["USD a month", "USD per 1,000 answers", "USD per update"]
     assert rows[2][2:6] == ["met: 65 % (55 to 75)", "met: 5 % (0 to 10)", "met: 2,000 ms", "met: 2.02"]
     assert rows[2][6:] == ["2.000", "0.0100"]
     assert {row[2].split(":")[0] for row in rows} == {"met", "failed"}
