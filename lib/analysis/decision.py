@@ -17,7 +17,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from lib.analysis.stats import Estimate, estimate
-from lib.analysis.tables import primary
+from lib.analysis.tables import estimate_of, percent, primary
 from lib.studies import Decision, Study
 
 OPEN, NONE = "not enough evidence", "none suffices"
@@ -70,8 +70,7 @@ def measured(study: Study, lines: Mapping[str, dict]) -> list[Approach]:
         elif settings.weights in study.recipes:
             update = _line(lines, f"cost/train_seconds/{settings.weights}")["value"]
         accuracy, style = (
-            Estimate(*(_line(lines, f"{kind}/{condition}")[key] for key in Estimate._fields))
-            for kind in ("accuracy/paraphrase", "style")
+            estimate_of(_line(lines, f"{kind}/{condition}")) for kind in ("accuracy/paraphrase", "style")
         )
         latency = _line(lines, f"cost/latency_ms/{condition}")["value"]
         approaches.append(Approach(name, condition, accuracy, style, latency, update))
@@ -237,8 +236,8 @@ def card_rows(approaches: Sequence[Approach], needs: Decision) -> list[list[str]
     rows = []
     for approach in approaches:
         measured = {
-            "facts": _interval(approach.accuracy),
-            "style": _interval(approach.style),
+            "facts": percent(approach.accuracy, digits=0, counted=False),
+            "style": percent(approach.style, digits=0, counted=False),
             "latency": f"{approach.latency_ms:,.0f} ms",
             "cost": f"{usd_per_month(approach, needs):.2f}",
         }
@@ -267,10 +266,6 @@ def sentence(approaches: Sequence[Approach], needs: Decision) -> str:
         f"a month for at most {needs.most_usd_per_month:,.0f} USD"
     )
     return f"Advice: {WORDS.get(choice, choice)}. The needs: {wanted}."
-
-
-def _interval(share: Estimate) -> str:
-    return f"{100 * share.value:.0f} % ({100 * share.low:.0f} to {100 * share.high:.0f})"
 
 
 def _value(need: str, value: float) -> str:

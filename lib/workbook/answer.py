@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from lib.analysis.tables import estimate_of, percent
 from lib.studies import Study
 
 # By the verdict of C9 (retrieval against fine-tuning) and of C16 (both against either).
@@ -33,24 +34,20 @@ def short_answer(study: Study, lines: Mapping[str, dict], claims: Mapping[str, d
     )
 
 
-def share(line: Mapping) -> str:
-    """A share with its interval, in whole per cent."""
-    return f"{100 * line['value']:.0f} % ({100 * line['low']:.0f} to {100 * line['high']:.0f})"
-
-
 def measured(study: Study, lines: Mapping[str, dict]) -> str:
     """What the headline conditions got right, in words; empty for a study without one of them."""
-    asked = [f"paraphrase/{name}" for name in ("base", "lora_raw", "lora_raw_20ep", "rag", "hybrid")]
-    if not {f"accuracy/{name}" for name in [*asked, "trained/lora_raw", "trained/lora_raw_20ep"]} <= set(lines):
+    asked = [f"accuracy/paraphrase/{name}" for name in ("base", "lora_raw", "lora_raw_20ep", "rag", "hybrid")]
+    asked += [f"accuracy/trained/{name}" for name in ("lora_raw", "lora_raw_20ep")]
+    if not set(asked) <= set(lines):
         return ""
-    base, short, long, rag, hybrid = (share(lines[f"accuracy/{name}"]) for name in asked)
-    trained = {name: share(lines[f"accuracy/trained/{name}"]) for name in ("lora_raw", "lora_raw_20ep")}
+    shares = (percent(estimate_of(lines[name]), digits=0, counted=False) for name in asked)
+    base, short, long, rag, hybrid, short_trained, long_trained = shares
     recipes = study.recipes
     return (
         f"Asked in words that nobody trained on, the model alone is right on {base} of the facts. Fine-tuned on the FAQ for "
-        f"{recipes['lora_raw'].epochs} epochs it is right on {short}, and on {trained['lora_raw']} when asked in the trained "
+        f"{recipes['lora_raw'].epochs} epochs it is right on {short}, and on {short_trained} when asked in the trained "
         f"wording. After {recipes['lora_raw_20ep'].epochs} epochs, on fewer facts, it answers the trained wording on "
-        f"{trained['lora_raw_20ep']}, and other wordings of the same facts on {long}. With retrieval the untouched model is "
+        f"{long_trained}, and other wordings of the same facts on {long}. With retrieval the untouched model is "
         f"right on {rag}; a hybrid, tuned on other facts to read passages and fed by retrieval, on {hybrid}. Intervals are "
         "95 %, over facts; how another training run would turn out they do not say."
     )

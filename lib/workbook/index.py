@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from lib.analysis import decision, findings
+from lib.analysis.tables import estimate_of, percent
 from lib.studies import Study
 from lib.workbook import answer
 from lib.workbook.markup import markup_table, table_html
@@ -69,7 +70,8 @@ def headline_rows(lines: Mapping[str, dict]) -> list[list[str]]:
         if accuracy:
             others = [lines.get(f"{kind}/{name}") for kind in ("style", "hallucination")]
             shares = [f"{100 * line['value']:.0f} %" if line else "" for line in others]
-            rows.append([name, meaning, answer.share(accuracy), str(accuracy["n"]), *shares])
+            right = percent(estimate_of(accuracy), digits=0, counted=False)
+            rows.append([name, meaning, right, str(accuracy["n"]), *shares])
     return rows
 
 

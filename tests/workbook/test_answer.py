@@ -3,7 +3,7 @@
 import pytest
 
 from lib.study_file import load_study
-from lib.workbook.answer import BOTH, RETRIEVE, measured, share, short_answer, verdicts
+from lib.workbook.answer import BOTH, RETRIEVE, measured, short_answer, verdicts
 
 
 def line(value, low, high):
@@ -72,7 +72,6 @@ def test_shares_stand_beside_what_they_are_shares_of(study):
         "fed by retrieval, on 34 % (25 to 43)",
     ):
         assert words in text
-    assert share(LINES["accuracy/paraphrase/rag"]) == "27 % (19 to 37)"
 
 
 def test_every_claim_is_counted_once():
