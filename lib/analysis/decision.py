@@ -18,7 +18,8 @@ import pandas as pd
 
 from lib.analysis.stats import Estimate, estimate
 from lib.analysis.tables import estimate_of, percent, primary
-from lib.studies import Decision, Study
+from lib.analysis.taught import sides_of, taught
+from lib.studies import Condition, Decision, Study
 
 OPEN, NONE = "not enough evidence", "none suffices"
 WORDS = {
@@ -55,26 +56,31 @@ class Advice(NamedTuple):
     standing: dict[str, dict[str, str]]
 
 
-def measured(study: Study, lines: Mapping[str, dict]) -> list[Approach]:
+def measured(study: Study, lines: Mapping[str, dict], chosen: str | None) -> list[Approach]:
     """The study's approaches from its scoreboard. Raises ValueError naming the scoreboard line that is missing.
 
-    An approach that retrieves, as every `hybrid` does, is current when the documents are indexed again; one that was only
-    tuned, when it is tuned again. A model that is neither has no way to learn of a change: that costs and brings nothing.
+    An approach is current when the documents are indexed again, if it retrieves, and all weights are trained again that were
+    taught the facts; both where it does both. A model that does neither has no way to learn of a change: that costs and
+    brings nothing. chosen: the candidate that `hybrid` stands for (`lib.analysis.scoreboard.chosen_hybrid`).
     """
     approaches = []
     for name, condition in study.decision.approaches.items():
-        settings = study.conditions.get(condition)  # None for `hybrid`, which dev chooses
-        update = 0.0
-        if settings is None or settings.context != "none":
-            update = _line(lines, "cost/index_seconds")["value"]
-        elif settings.weights in study.recipes:
-            update = _line(lines, f"cost/train_seconds/{settings.weights}")["value"]
+        update = _update_seconds(study, lines, sides_of(study, condition, chosen))
         accuracy, style = (
             estimate_of(_line(lines, f"{kind}/{condition}")) for kind in ("accuracy/paraphrase", "style")
         )
         latency = _line(lines, f"cost/latency_ms/{condition}")["value"]
         approaches.append(Approach(name, condition, accuracy, style, latency, update))
     return approaches
+
+
+def _update_seconds(study: Study, lines: Mapping[str, dict], sides: Sequence[Condition]) -> float:
+    stale = [
+        f"cost/train_seconds/{weights}"
+        for weights in sorted({side.weights for side in sides if taught(study, side).facts})
+    ]
+    stale += ["cost/index_seconds"] if any(side.context != "none" for side in sides) else []
+    return sum((_line(lines, name)["value"] for name in stale), 0.0)
 
 
 def _line(lines: Mapping[str, dict], name: str) -> dict:

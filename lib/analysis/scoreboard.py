@@ -1,6 +1,7 @@
 """The scoreboard: one line a published number, computed from the records and summaries of all notebooks."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
@@ -36,6 +37,16 @@ def load_summaries(study: str, notebooks: list[str]) -> dict[str, dict]:
     return {name: json.loads((paths.OUT / study / name / "summary.json").read_text()) for name in notebooks}
 
 
+def saved_summaries(folder: Path) -> dict[str, dict]:
+    """summary.json of every notebook that has one in a study's folder, of out/ or results/, by name."""
+    return {path.parent.name: json.loads(path.read_text()) for path in sorted(folder.glob("*/summary.json"))}
+
+
+def chosen_hybrid(summaries: Mapping[str, dict]) -> str | None:
+    """The candidate that `hybrid` stands for, as the notebook that chose it on dev wrote it down; None where none did."""
+    return next((found["metrics"]["hybrid"] for found in summaries.values() if "hybrid" in found["metrics"]), None)
+
+
 def check_registration(study: Study, summaries: dict[str, dict]) -> None:
     """Raises ValueError when a notebook ran under another registration than the study file now holds."""
     for name, summary in summaries.items():
@@ -57,10 +68,8 @@ def gather(table: pd.DataFrame, summaries: dict[str, dict]) -> Evidence:
         gradients.update(summary["metrics"].get("gradients", {}))
     forgetting = screened_kept(test[test.probe.isin(UNTRAINED)], screen)
     dev = table[table.split == "dev"]
-    chosen = {
-        summary["metrics"]["hybrid"]: "hybrid" for summary in summaries.values() if "hybrid" in summary["metrics"]
-    }
-    dev = dev.assign(condition=dev.condition.replace(chosen))
+    chosen = chosen_hybrid(summaries)
+    dev = dev.assign(condition=dev.condition.replace({chosen: "hybrid"} if chosen else {}))
     return Evidence(pd.concat([test, forgetting], ignore_index=True), losses, latencies, gradients, dev)
 
 

@@ -180,6 +180,20 @@ def test_test_and_dev_rows_of_one_question_are_different_cells(study):
     assert (lines["accuracy/paraphrase/rag"]["value"], lines["accuracy/paraphrase/rag"]["n"]) == (3 / 5, 5)
 
 
+def test_the_dev_rows_of_the_chosen_candidate_are_those_of_the_hybrid():
+    dev = [*rows("hybrid_one", ["a"], split="dev"), *rows("hybrid_two", [], split="dev")]
+    save("06_hybrid", [*rows("hybrid", ["a"]), *dev], hybrid="hybrid_two")
+    save("05_before", rows("rag", ["a"]))
+    summaries = scoreboard.saved_summaries(paths.OUT / "made_up")
+    assert list(summaries) == ["05_before", "06_hybrid"]
+    assert scoreboard.chosen_hybrid(summaries) == "hybrid_two"
+    table = scoreboard.load_records("made_up", list(summaries))
+    assert set(scoreboard.gather(table, summaries).dev.condition) == {"hybrid_one", "hybrid"}
+    before = {"05_before": summaries["05_before"]}
+    assert scoreboard.chosen_hybrid(before) is None
+    assert set(scoreboard.gather(table, before).dev.condition) == {"hybrid_one", "hybrid_two"}
+
+
 def test_the_union_counted_by_hand(study):
     lines, _ = everything(study)
     # {a, b} or {b, c, d} is 4 of 5
