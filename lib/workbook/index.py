@@ -94,9 +94,9 @@ def decision_html(study: Study, lines: Mapping[str, dict], chosen: str | None) -
 
 
 def claims_html(claims: Mapping[str, dict]) -> str:
-    """The claims with verdict and what was compared; the tests behind it are folded."""
+    """The claims with verdict and what was compared, those that held first; the tests behind it are folded."""
     rows = []
-    for name, claim in claims.items():
+    for name, claim in findings.by_verdict(claims).items():
         whole = claim["evidence"].split(" | ")
         brief = "".join(f"<p>{html.escape(text)}</p>" for text in findings.brief(claim["evidence"]))
         tests = "".join(f"<li>{html.escape(text)}</li>" for text in whole)

@@ -86,10 +86,10 @@ def table_block() -> str:
 
 
 def claims_block() -> str:
-    """Every claim with its verdict and what was compared, as a Markdown table."""
+    """Every claim with its verdict and what was compared, as a Markdown table; those that held first."""
     rows = [
         [name, claim["claim"], claim["verdict"].replace("_", " "), "<br>".join(findings.brief(claim["evidence"]))]
-        for name, claim in _claims().items()
+        for name, claim in findings.by_verdict(_claims()).items()
     ]
     return _markdown_table(["", "claim", "verdict", "compared"], rows)
 

@@ -199,6 +199,8 @@ def test_claims_are_marked_by_more_than_colour_and_escaped():
     assert_inert(markup)
     for mark in ("● held", "○ not held", "◌ undecided"):
         assert mark in markup
+    turned = index.claims_html(dict(reversed(CLAIMS.items())))
+    assert turned.index("● held") < turned.index("○ not held") < turned.index("◌ undecided")
     # Folded, every test is there; before it, each contrast alone.
     assert markup.index("<p>d = 0</p><p>e = 1</p>") < markup.index("<li>d = 0; p = 0.3</li><li>e = 1; p = 0.4</li>")
 
