@@ -33,6 +33,15 @@ def test_an_altered_number_in_the_readme_is_noticed():
     assert readme.filled(altered) != altered
 
 
+@needs_results
+def test_the_table_of_claims_has_each_once_and_those_that_held_first():
+    rows = [line.split(" | ") for line in readme.claims_block().splitlines()[2:]]
+    claims = json.loads((paths.RESULTS / "itr" / "claims.json").read_text())
+    assert sorted(row[0].removeprefix("| ") for row in rows) == sorted(claims)
+    verdicts = [row[2] for row in rows]
+    assert verdicts == sorted(verdicts, key=["held", "not held", "undecided"].index)
+
+
 def test_a_registration_that_changed_is_said_with_both_hashes_and_one_that_did_not_is_not():
     study = load_study("itr")
     moved = study.model_copy(update={"grids": {}})

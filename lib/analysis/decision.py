@@ -17,8 +17,9 @@ from typing import NamedTuple
 import pandas as pd
 
 from lib.analysis.stats import Estimate, estimate
-from lib.analysis.tables import primary
-from lib.studies import Decision, Study
+from lib.analysis.tables import estimate_of, percent, primary
+from lib.analysis.taught import sides_of, taught
+from lib.studies import Condition, Decision, Study
 
 OPEN, NONE = "not enough evidence", "none suffices"
 WORDS = {
@@ -55,27 +56,31 @@ class Advice(NamedTuple):
     standing: dict[str, dict[str, str]]
 
 
-def measured(study: Study, lines: Mapping[str, dict]) -> list[Approach]:
+def measured(study: Study, lines: Mapping[str, dict], chosen: str | None) -> list[Approach]:
     """The study's approaches from its scoreboard. Raises ValueError naming the scoreboard line that is missing.
 
-    An approach that retrieves, as every `hybrid` does, is current when the documents are indexed again; one that was only
-    tuned, when it is tuned again. A model that is neither has no way to learn of a change: that costs and brings nothing.
+    An approach is current when the documents are indexed again, if it retrieves, and all weights are trained again that were
+    taught the facts; both where it does both. A model that does neither has no way to learn of a change: that costs and
+    brings nothing. chosen: the candidate that `hybrid` stands for (`lib.analysis.scoreboard.chosen_hybrid`).
     """
     approaches = []
     for name, condition in study.decision.approaches.items():
-        settings = study.conditions.get(condition)  # None for `hybrid`, which dev chooses
-        update = 0.0
-        if settings is None or settings.context != "none":
-            update = _line(lines, "cost/index_seconds")["value"]
-        elif settings.weights in study.recipes:
-            update = _line(lines, f"cost/train_seconds/{settings.weights}")["value"]
+        update = _update_seconds(study, lines, sides_of(study, condition, chosen))
         accuracy, style = (
-            Estimate(*(_line(lines, f"{kind}/{condition}")[key] for key in Estimate._fields))
-            for kind in ("accuracy/paraphrase", "style")
+            estimate_of(_line(lines, f"{kind}/{condition}")) for kind in ("accuracy/paraphrase", "style")
         )
         latency = _line(lines, f"cost/latency_ms/{condition}")["value"]
         approaches.append(Approach(name, condition, accuracy, style, latency, update))
     return approaches
+
+
+def _update_seconds(study: Study, lines: Mapping[str, dict], sides: Sequence[Condition]) -> float:
+    stale = [
+        f"cost/train_seconds/{weights}"
+        for weights in sorted({side.weights for side in sides if taught(study, side).facts})
+    ]
+    stale += ["cost/index_seconds"] if any(side.context != "none" for side in sides) else []
+    return sum((_line(lines, name)["value"] for name in stale), 0.0)
 
 
 def _line(lines: Mapping[str, dict], name: str) -> dict:
@@ -226,9 +231,9 @@ CARD_HEADER = [
     "in style",
     "latency",
     "USD a month",
-    "of that: USD per 1,000 answers",
+    "USD per 1,000 answers",
+    "USD per update",
 ]
-CARD_HEADER += ["USD per update"]
 
 
 def card_rows(approaches: Sequence[Approach], needs: Decision) -> list[list[str]]:
@@ -237,8 +242,8 @@ def card_rows(approaches: Sequence[Approach], needs: Decision) -> list[list[str]
     rows = []
     for approach in approaches:
         measured = {
-            "facts": _interval(approach.accuracy),
-            "style": _interval(approach.style),
+            "facts": percent(approach.accuracy, digits=0, counted=False),
+            "style": percent(approach.style, digits=0, counted=False),
             "latency": f"{approach.latency_ms:,.0f} ms",
             "cost": f"{usd_per_month(approach, needs):.2f}",
         }
@@ -267,10 +272,6 @@ def sentence(approaches: Sequence[Approach], needs: Decision) -> str:
         f"a month for at most {needs.most_usd_per_month:,.0f} USD"
     )
     return f"Advice: {WORDS.get(choice, choice)}. The needs: {wanted}."
-
-
-def _interval(share: Estimate) -> str:
-    return f"{100 * share.value:.0f} % ({100 * share.low:.0f} to {100 * share.high:.0f})"
 
 
 def _value(need: str, value: float) -> str:

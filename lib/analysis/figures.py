@@ -10,6 +10,9 @@ from matplotlib.axes import Axes
 # Okabe and Ito's palette: told apart with any common colour vision, and by lightness in print.
 BASE, TUNED, RETRIEVED, HYBRID, CONTROL = "#555555", "#D55E00", "#0072B2", "#009E73", "#CC79A7"
 
+# More names than this do not fit into a title.
+NAMED = 3
+
 MARKERS = ["o", "s", "^", "D", "v", "P", "X", "*", "<", ">"]
 LINES = ["-", "--", "-.", ":", (0, (1, 1, 5, 1)), (0, (6, 2))]
 
@@ -43,12 +46,15 @@ def color_of(condition: str) -> str:
 def intervals(table: pd.DataFrame, *, topic: str, xlabel: str) -> Axes:
     """One dot with its 95 % interval a row: columns condition, value, low, high, facts. First row on top.
 
-    The title states the finding, read from the table, so that it cannot outlive its numbers; of an empty table, that.
+    The title states the finding, read from the table, so that it cannot outlive its numbers: which row is highest where its
+    interval lies apart from all others, else which are not told apart by their intervals; of an empty table, that.
     """
     if table.empty:
         return _nothing(f"{topic}: there is nothing to show")
-    best = table.loc[table.value.idxmax()]
-    title = f"{topic}: {best.condition} is highest, {100 * best.value:.0f} %"
+    leaders = _leaders(table.condition, table.value, table.low, table.high)
+    title = f"{topic}: {leaders[0]} is highest, {100 * table.value.max():.0f} %"
+    if len(leaders) > 1:
+        title = f"{topic}: not told apart: {_listed(leaders)}"
     figure, ax = plt.subplots(figsize=(8, 0.42 * len(table) + 1.3), layout="constrained")
     for place, row in enumerate(table.itertuples()):
         y, colour = len(table) - place, color_of(row.condition)
@@ -64,6 +70,19 @@ def intervals(table: pd.DataFrame, *, topic: str, xlabel: str) -> Axes:
     )
     ax.grid(axis="x", alpha=0.25)
     return ax
+
+
+def _leaders(names: pd.Series, value: pd.Series, low: pd.Series, high: pd.Series) -> list[str]:
+    """The name of the highest value, then, from high to low, all whose interval is not known to lie below its own."""
+    rows = pd.DataFrame({"name": [*names], "value": [*value], "low": [*low], "high": [*high]})
+    below = rows.high < rows.low[rows.value.idxmax()]
+    return list(rows[~below].sort_values("value", ascending=False, kind="stable").name)
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Names in a title: the first few, and how many more there are."""
+    more = len(names) - NAMED
+    return ", ".join(names[:NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def _nothing(title: str) -> Axes:
@@ -93,7 +112,8 @@ def loss_curves(logs: Mapping[str, Sequence[dict]], *, steps_per_epoch: Mapping[
 def stacked_outcomes(table: pd.DataFrame) -> Axes:
     """What is said of replaced rules: one bar a condition cut into stale, current and other answers.
 
-    Columns condition, facts, stale, current, other, the last three shares. First row on top; the title states the stalest.
+    Columns condition, facts, stale, stale low, stale high, current, other: shares, and the interval of the first. First row on
+    top; the title states the stalest where its interval lies apart from all others.
     """
     parts = {"stale": ("#E69F00", "//"), "current": (RETRIEVED, ""), "other": ("#DDDDDD", "..")}
     figure, ax = plt.subplots(figsize=(8, 0.5 * max(1, len(table)) + 1.6), layout="constrained")
@@ -105,8 +125,10 @@ def stacked_outcomes(table: pd.DataFrame) -> Axes:
         left = left + 100 * table[name]
     title = "No replaced rule was asked about"
     if len(table):
-        worst = table.loc[table.stale.idxmax()]
-        title = f"Replaced rules: {worst.condition} gives the old value most often, {100 * worst.stale:.0f} %"
+        stalest = _leaders(table.condition, table.stale, table["stale low"], table["stale high"])
+        title = f"Replaced rules: {stalest[0]} gives the old value most often, {100 * table.stale.max():.0f} %"
+        if len(stalest) > 1:
+            title = f"Replaced rules: not told apart as to the old value: {_listed(stalest)}"
     ax.set_yticks(places, [f"{row.condition} (n={row.facts})" for row in table.itertuples()])
     ax.set(xlim=(0, 100), title=title, xlabel="answers, %: old value (stale), new value (current), neither (other)")
     ax.legend(frameon=False, ncols=3, loc="upper center", bbox_to_anchor=(0.5, -0.3), fontsize=9)
@@ -193,7 +215,7 @@ def style_and_facts(table: pd.DataFrame) -> Axes:
 
 def agreement(table: pd.DataFrame) -> Axes:
     """Mean cosine of value and of style gradients, one dot with its 95 % interval a data set: columns data, tokens, cosine,
-    low, high. Left of 0 gradients conflict on the whole.
+    low, high. Left of 0 gradients conflict on the whole. The title names the least where its interval lies apart from all others.
     """
     names = list(dict.fromkeys(table.data))
     figure, ax = plt.subplots(figsize=(8, 0.6 * len(names) + 1.4), layout="constrained")
@@ -202,11 +224,13 @@ def agreement(table: pd.DataFrame) -> Axes:
         places = [len(names) - place + shift for place in range(len(names))]
         ax.hlines(places, rows.low, rows.high, color=colour, linewidth=2)
         ax.plot(rows.cosine, places, marker, color=colour, label=f"{tokens} tokens")
-    lowest = table.loc[table.cosine.idxmin()]
+    least = _leaders(table.tokens + " tokens of " + table.data, -table.cosine, -table.high, -table.low)
+    title = f"Gradients agree least on {least[0]}: mean cosine {table.cosine.min():.2f}"
+    if len(least) > 1:
+        title = f"Where gradients agree least is not told apart: {_listed(least)}"
     ax.axvline(0, color="#AAAAAA", linewidth=1)
     ax.set_yticks(range(len(names), 0, -1), names)
-    ax.set(title=f"Gradients agree least on {lowest.tokens} tokens of {lowest.data}: mean cosine {lowest.cosine:.2f}")
-    ax.set(xlabel="mean cosine of two examples' gradients; line: 95 % interval over facts")
+    ax.set(title=title, xlabel="mean cosine of two examples' gradients; line: 95 % interval over facts")
     ax.grid(axis="x", alpha=0.25)
     ax.legend(frameon=False, fontsize=9)
     return ax

@@ -1,16 +1,28 @@
 """The claims as a reader meets them: a table to start from, then each with its evidence and answers to read."""
 
+from collections.abc import Mapping
+
 import pandas as pd
 
 from lib.corpus.load import Corpus
 from lib.studies import Claim
 
+# In the order in which a reader meets them: first what can be relied on.
 VERDICTS = {"held": "held", "not_held": "not held", "undecided": "undecided"}
 
 
-def overview(decided: dict[str, dict]) -> str:
-    """All claims with their verdicts as a Markdown table; each name leads to the claim's section."""
-    lines = [f"| [{name}](#{name}) | {VERDICTS[one['verdict']]} | {one['claim']} |" for name, one in decided.items()]
+def by_verdict(decided: Mapping[str, dict]) -> dict[str, dict]:
+    """The claims by name: those that held, those that did not, the undecided; in each group by number, C2 before C10."""
+    order = list(VERDICTS)
+    return dict(sorted(decided.items(), key=lambda item: (order.index(item[1]["verdict"]), len(item[0]), item[0])))
+
+
+def overview(decided: Mapping[str, dict]) -> str:
+    """All claims with their verdicts as a Markdown table, those that held first; each name leads to the claim's section."""
+    lines = [
+        f"| [{name}](#{name}) | {VERDICTS[one['verdict']]} | {one['claim']} |"
+        for name, one in by_verdict(decided).items()
+    ]
     return "\n".join(["| | verdict | claim |", "|---|---|---|", *lines])
 
 

@@ -1,6 +1,7 @@
 """The scoreboard: one line a published number, computed from the records and summaries of all notebooks."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
@@ -36,6 +37,16 @@ def load_summaries(study: str, notebooks: list[str]) -> dict[str, dict]:
     return {name: json.loads((paths.OUT / study / name / "summary.json").read_text()) for name in notebooks}
 
 
+def saved_summaries(folder: Path) -> dict[str, dict]:
+    """summary.json of every notebook that has one in a study's folder, of out/ or results/, by name."""
+    return {path.parent.name: json.loads(path.read_text()) for path in sorted(folder.glob("*/summary.json"))}
+
+
+def chosen_hybrid(summaries: Mapping[str, dict]) -> str | None:
+    """The candidate that `hybrid` stands for, as the notebook that chose it on dev wrote it down; None where none did."""
+    return next((found["metrics"]["hybrid"] for found in summaries.values() if "hybrid" in found["metrics"]), None)
+
+
 def check_registration(study: Study, summaries: dict[str, dict]) -> None:
     """Raises ValueError when a notebook ran under another registration than the study file now holds."""
     for name, summary in summaries.items():
@@ -57,10 +68,8 @@ def gather(table: pd.DataFrame, summaries: dict[str, dict]) -> Evidence:
         gradients.update(summary["metrics"].get("gradients", {}))
     forgetting = screened_kept(test[test.probe.isin(UNTRAINED)], screen)
     dev = table[table.split == "dev"]
-    chosen = {
-        summary["metrics"]["hybrid"]: "hybrid" for summary in summaries.values() if "hybrid" in summary["metrics"]
-    }
-    dev = dev.assign(condition=dev.condition.replace(chosen))
+    chosen = chosen_hybrid(summaries)
+    dev = dev.assign(condition=dev.condition.replace({chosen: "hybrid"} if chosen else {}))
     return Evidence(pd.concat([test, forgetting], ignore_index=True), losses, latencies, gradients, dev)
 
 
@@ -163,9 +172,6 @@ def _deltas(findings: list[Finding]):
 
 def _union(table: pd.DataFrame):
     """Facts that fine-tuning alone, retrieval alone, both or neither got right: the hybrid's head-room."""
-    counts = discordance(table, "lora_raw_20ep", "rag")
-    if counts.sum() == 0:
-        return  # a study without these two conditions
     for row in head_room(table, "lora_raw_20ep", "rag", ["hybrid"]).itertuples():
         result = Estimate(row.value, row.low, row.high, row.facts)
         name = "ft_or_rag" if row.condition == EITHER else row.condition
@@ -185,18 +191,13 @@ def head_room(table: pd.DataFrame, tuned: str, retrieved: str, combined: list[st
 
     What a combination can win over the better one alone is the first row less that one. Over the facts that all were
     asked, first seed, as `discordance` counts them; columns as figures.intervals takes them. A combination that was not
-    asked is left out.
+    asked is left out. No row where no fact was asked of all, as in a study without one of the two conditions.
     """
-    asked = [name for name in [tuned, retrieved, *combined] if name in set(table.condition)]
-    right = _right(table, asked)
+    right = _right(table, [tuned, retrieved, *(name for name in combined if name in set(table.condition))])
     right.insert(0, EITHER, right[tuned] | right[retrieved])
     shares = {name: wilson(int(column.sum()), len(column)) for name, column in right.items()} if len(right) else {}
-    return pd.DataFrame(
-        [
-            {"condition": name, "value": s.value, "low": s.low, "high": s.high, "facts": s.n, "seeds": 1}
-            for name, s in shares.items()
-        ]
-    )
+    rows = [(name, share.value, share.low, share.high, share.n, 1) for name, share in shares.items()]
+    return pd.DataFrame(rows, columns=["condition", "value", "low", "high", "facts", "seeds"])
 
 
 def _right(table: pd.DataFrame, names: list[str]) -> pd.DataFrame:

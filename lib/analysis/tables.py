@@ -179,6 +179,20 @@ def read_answers(
     )
 
 
-def percent(result: Estimate) -> str:
-    """An estimate as text: 12.3 % (8.1 to 18.0, n = 120)."""
-    return f"{100 * result.value:.1f} % ({100 * result.low:.1f} to {100 * result.high:.1f}, n = {result.n})"
+def estimate_of(line: Mapping) -> Estimate:
+    """What a line of the scoreboard measured: value, low, high and n. Raises KeyError where it is no such line."""
+    return Estimate(*(line[field] for field in Estimate._fields))
+
+
+def percent(result: Estimate, *, digits: int = 1, counted: bool = True) -> str:
+    """A share and its 95 % interval as text: 12.3 % (8.1 to 18.0, n = 120); a dash where nothing was measured (NaN).
+
+    Args:
+        result: an estimate of a share, 0 to 1.
+        digits: how many stand after the point.
+        counted: whether n is told; a table that has it in a column of its own leaves it out.
+    """
+    if math.isnan(result.value):
+        return "–"
+    value, low, high = (f"{100 * share:.{digits}f}" for share in (result.value, result.low, result.high))
+    return f"{value} % ({low} to {high}{f', n = {result.n}' if counted else ''})"

@@ -29,20 +29,29 @@ def confidence(lm: LanguageModel, prompts: Sequence[str], texts: Sequence[str], 
     return [row[0] if row else float("-inf") for row in scores]
 
 
-def surer(first: Sequence[Answer], second: Sequence[Answer], sure_first, sure_second) -> list[Answer]:
-    """For each question the second answer where it is the surer one, else the first.
+def surer(
+    own: Sequence[Answer], other: Sequence[Answer], own_confidence: Sequence[float], other_confidence: Sequence[float]
+) -> list[Answer]:
+    """The answers of a condition that gives way: to each question the other answer if its confidence is higher, else its own.
 
-    Each counts the tokens of both, since both were written before one was chosen, and hashes both runs. No threshold is
-    fitted: no arm was trained on a dev fact, so that dev could only teach never to trust a closed book.
+    No threshold is fitted: no arm was trained on a dev fact, so that dev could only teach never to trust a closed book.
 
-    Args: four sequences of equal length; the last two as `confidence` returns them.
+    Args:
+        own: answers of the condition itself; `other`: of the condition that it gives way to, to the same questions in the
+            same order.
+        own_confidence, other_confidence: how sure each side is of its answers, as `confidence` returns it.
+
+    Returns:
+        One answer a question: text and passages of the side that was chosen, tokens of both sides together, since both
+        answers were written before one was chosen, and as run the hash of both runs. Raises ValueError where the four
+        sequences differ in length.
     """
     return [
         replace(
-            b if surer_of_b > sure_of_a else a,
+            b if sure_of_b > sure_of_a else a,
             prompt_tokens=a.prompt_tokens + b.prompt_tokens,
             answer_tokens=a.answer_tokens + b.answer_tokens,
             run=runs.content_hash([a.run, b.run]),
         )
-        for a, b, sure_of_a, surer_of_b in zip(first, second, sure_first, sure_second, strict=True)
+        for a, b, sure_of_a, sure_of_b in zip(own, other, own_confidence, other_confidence, strict=True)
     ]

@@ -1,12 +1,12 @@
 """What a recipe trains on: FAQ items as (prompt, completion) pairs, rendered exactly as questions are asked."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from transformers import PreTrainedTokenizerBase
 
 from lib.corpus.load import Corpus
-from lib.corpus.records import Passage, Question
+from lib.corpus.records import FaqItem, Passage, Question
 from lib.models.prompts import ABSTENTION, INSTRUCTIONS, Prompt, render_chat, target_answer
 from lib.studies import Recipe
 
@@ -62,7 +62,13 @@ def build_examples(
     return _reading_examples(recipe, tokenizer, context, items, asked)
 
 
-def _reading_examples(recipe, tokenizer, context, items, asked) -> list[Example]:
+def _reading_examples(
+    recipe: Recipe,
+    tokenizer: PreTrainedTokenizerBase,
+    context: Context,
+    items: Mapping[str, FaqItem],
+    asked: Sequence[Question],
+) -> list[Example]:
     gold, distractors = context(asked, "gold"), context(asked, "distractors")
     instruction = "json" if recipe.data == "json" else "neutral"
     examples = []

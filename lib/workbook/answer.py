@@ -2,23 +2,39 @@
 
 from collections.abc import Mapping
 
+from lib.analysis.tables import estimate_of, percent
+from lib.analysis.taught import sides_of, taught
 from lib.studies import Study
 
-# By the verdict of C9 (retrieval against fine-tuning) and of C16 (both against either).
+# By the verdict of C9 (retrieval against fine-tuning) and of C16 (both against either; in braces, what the hybrid is).
 RETRIEVE = {
     "held": "retrieve.",
     "not_held": "do not count on retrieval to beat fine-tuning.",
     "undecided": "this study cannot tell whether retrieval beats fine-tuning.",
 }
 BOTH = {
-    "held": "A model tuned to read passages, fed by retrieval, is better still",
-    "not_held": "Tuning a model to read the passages did not help further",
-    "undecided": "Whether tuning a model to read the passages helps further, this study cannot tell",
+    "held": "A hybrid, {}, is better still",
+    "not_held": "A hybrid, {}, did not help further",
+    "undecided": "Whether a hybrid, {}, helps further, this study cannot tell",
 }
 
 
-def short_answer(study: Study, lines: Mapping[str, dict], claims: Mapping[str, dict]) -> tuple[str, str]:
-    """What to do; and how good it gets, and for which model. Empty words for a study that does not register C9 and C16."""
+def hybrid(study: Study, chosen: str | None) -> str:
+    """What the candidate is that dev chose as `hybrid`: what its weights were tuned to, and what decides its answer.
+
+    Raises ValueError when none was chosen.
+    """
+    tuned, *gives_way = (taught(study, side).words for side in sides_of(study, "hybrid", chosen))
+    return f"{tuned} and fed by retrieval" + "".join(f", unless a model {one} is surer" for one in gives_way)
+
+
+def short_answer(
+    study: Study, lines: Mapping[str, dict], claims: Mapping[str, dict], chosen: str | None
+) -> tuple[str, str]:
+    """What to do; and how good it gets, and for which model. Empty words for a study that does not register C9 and C16.
+
+    chosen: the candidate that `hybrid` stands for.
+    """
     if not {"C9", "C16"} <= set(claims):
         return "", ""
     gain = lines["delta/paraphrase/hybrid-vs-rag"]
@@ -26,32 +42,32 @@ def short_answer(study: Study, lines: Mapping[str, dict], claims: Mapping[str, d
     shares = [lines[f"accuracy/paraphrase/{name}"] for name in study.decision.approaches.values()]
     best = max(shares, key=lambda line: line["value"])
     enough = "" if best["high"] >= study.decision.least_accuracy else "; none is good enough to rely on"
+    further = BOTH[claims["C16"]["verdict"]].format(hybrid(study, chosen))
     return f"Short answer: {RETRIEVE[claims['C9']['verdict']]}", (
-        f"{BOTH[claims['C16']['verdict']]} ({points}). The best of them is right on {100 * best['value']:.0f} % of the facts"
+        f"{further} ({points}). The best of them is right on {100 * best['value']:.0f} % of the facts"
         f"{enough}. All this was measured on {study.models['base']}: the method carries over to another model, the numbers "
         "need not."
     )
 
 
-def share(line: Mapping) -> str:
-    """A share with its interval, in whole per cent."""
-    return f"{100 * line['value']:.0f} % ({100 * line['low']:.0f} to {100 * line['high']:.0f})"
+def measured(study: Study, lines: Mapping[str, dict], chosen: str | None) -> str:
+    """What the headline conditions got right, in words; empty for a study without one of them.
 
-
-def measured(study: Study, lines: Mapping[str, dict]) -> str:
-    """What the headline conditions got right, in words; empty for a study without one of them."""
-    asked = [f"paraphrase/{name}" for name in ("base", "lora_raw", "lora_raw_20ep", "rag", "hybrid")]
-    if not {f"accuracy/{name}" for name in [*asked, "trained/lora_raw", "trained/lora_raw_20ep"]} <= set(lines):
+    chosen: the candidate that `hybrid` stands for.
+    """
+    asked = [f"accuracy/paraphrase/{name}" for name in ("base", "lora_raw", "lora_raw_20ep", "rag", "hybrid")]
+    asked += [f"accuracy/trained/{name}" for name in ("lora_raw", "lora_raw_20ep")]
+    if not set(asked) <= set(lines):
         return ""
-    base, short, long, rag, hybrid = (share(lines[f"accuracy/{name}"]) for name in asked)
-    trained = {name: share(lines[f"accuracy/trained/{name}"]) for name in ("lora_raw", "lora_raw_20ep")}
+    shares = (percent(estimate_of(lines[name]), digits=0, counted=False) for name in asked)
+    base, short, long, rag, both, short_trained, long_trained = shares
     recipes = study.recipes
     return (
         f"Asked in words that nobody trained on, the model alone is right on {base} of the facts. Fine-tuned on the FAQ for "
-        f"{recipes['lora_raw'].epochs} epochs it is right on {short}, and on {trained['lora_raw']} when asked in the trained "
+        f"{recipes['lora_raw'].epochs} epochs it is right on {short}, and on {short_trained} when asked in the trained "
         f"wording. After {recipes['lora_raw_20ep'].epochs} epochs, on fewer facts, it answers the trained wording on "
-        f"{trained['lora_raw_20ep']}, and other wordings of the same facts on {long}. With retrieval the untouched model is "
-        f"right on {rag}; a hybrid, tuned on other facts to read passages and fed by retrieval, on {hybrid}. Intervals are "
+        f"{long_trained}, and other wordings of the same facts on {long}. With retrieval the untouched model is "
+        f"right on {rag}; a hybrid, {hybrid(study, chosen)}, on {both}. Intervals are "
         "95 %, over facts; how another training run would turn out they do not say."
     )
 

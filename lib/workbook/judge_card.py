@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from lib.analysis.stats import score_interval
-from lib.analysis.tables import percent, primary
+from lib.analysis.stats import Estimate, score_interval
+from lib.analysis.tables import estimate_of, percent, primary
 from lib.corpus.load import Corpus
 from lib.judging import calibration
 from lib.judging.calibration import Agreement
@@ -85,7 +85,7 @@ def _line(line: dict | None) -> str:
         return "not measured"
     if line["unit"] == "kappa":
         return f"{line['value']:.2f} ({line['low']:.2f} to {line['high']:.2f}, n = {line['n']})"
-    return f"{100 * line['value']:.1f} % ({100 * line['low']:.1f} to {100 * line['high']:.1f}, n = {line['n']})"
+    return percent(estimate_of(line))
 
 
 def _beside_the_reader(card: dict, without_yesno: dict, measured: dict[str, dict]) -> str:
@@ -117,18 +117,17 @@ def _agreement(found: Agreement) -> list[str]:
     return [
         str(found.n),
         f"{found.kappa:.2f} ({found.low:.2f} to {found.high:.2f})",
-        _share(found.sensitivity, found.right_facts),
-        _share(found.specificity, found.wrong_facts),
+        *(
+            percent(_estimate(*of_facts), digits=0, counted=False)
+            for of_facts in ((found.sensitivity, found.right_facts), (found.specificity, found.wrong_facts))
+        ),
         f"{found.right_facts:.0f}, {found.wrong_facts:.0f}",
     ]
 
 
-def _share(share: float, n: float) -> str:
-    """A share of an effective number of facts with its Wilson interval, in percent; a dash where nothing was read."""
-    if math.isnan(share):
-        return "–"
-    low, high = score_interval(share, n, 0.95)
-    return f"{100 * share:.0f} % ({100 * low:.0f} to {100 * high:.0f})"
+def _estimate(share: float, n: float) -> Estimate:
+    """A share of an effective number of facts with its Wilson interval; NaN where nothing was read."""
+    return Estimate(share, *score_interval(share, n or math.nan, 0.95), n)
 
 
 def _confusion(read: pd.DataFrame) -> str:
@@ -219,8 +218,8 @@ def _corrected(study: Study, lines: Sequence[dict], rows: Sequence[dict], judge:
             condition = line["id"].split("/")[2]
             value = calibration.corrected(line["value"], judge.sensitivity, judge.specificity)
             low, high = calibration.corrected_interval(line["value"], line["n"], judge)
-            corrected = f"{100 * value:.1f} % ({100 * low:.1f} to {100 * high:.1f})"
-            shown.append([condition, _line(line), "–" if math.isnan(value) else corrected, str(failed[condition])])
+            corrected = percent(Estimate(value, low, high, line["n"]), counted=False)
+            shown.append([condition, _line(line), corrected, str(failed[condition])])
     header = ["condition", "as judged", "corrected", "judgements that failed"]
     return (
         f"{title}<p>Unseen wordings, yes/no left out. Corrected by sensitivity and specificity on the test half (Rogan and "

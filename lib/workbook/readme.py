@@ -4,7 +4,7 @@ import json
 import re
 
 from lib import paths, runs
-from lib.analysis import decision, findings
+from lib.analysis import decision, findings, scoreboard
 from lib.studies import Study
 from lib.study_file import load_study
 from lib.workbook import answer
@@ -36,8 +36,11 @@ def filled(text: str) -> str:
 
 def _published() -> Study:
     """The study as it was when the published results were made; the study file may have changed since."""
-    first = min(RESULTS.glob("*/summary.json"))
-    return Study.model_validate(json.loads(first.read_text())["parameters"])
+    return Study.model_validate(next(iter(_summaries().values()))["parameters"])
+
+
+def _summaries() -> dict[str, dict]:
+    return scoreboard.saved_summaries(RESULTS)
 
 
 def changed_since(published: Study, current: Study, asked: int) -> str:
@@ -61,13 +64,13 @@ def _claims() -> dict[str, dict]:
 
 def answer_block() -> str:
     """The answer in words, from the headline conditions and the verdicts."""
-    lines, claims, study = _scoreboard(), _claims(), _published()
+    lines, claims, study, chosen = _scoreboard(), _claims(), _published(), scoreboard.chosen_hybrid(_summaries())
     asked = lines["accuracy/paraphrase/base"]["n"]
-    lead, rest = answer.short_answer(study, lines, claims)
+    lead, rest = answer.short_answer(study, lines, claims, chosen)
     return changed_since(study, load_study("itr"), asked) + "\n\n".join(
         [
             f"**{lead}** {rest}",
-            answer.measured(study, lines),
+            answer.measured(study, lines, chosen),
             f"{answer.verdicts(claims)} The [findings](notebooks/08_findings.ipynb) say why, and what the undecided ones need.",
         ]
     )
@@ -75,25 +78,26 @@ def answer_block() -> str:
 
 def table_block() -> str:
     """The headline table as Markdown, and the figure."""
-    table = _markdown_table(HEADLINE_HEADER, headline_rows(_scoreboard()))
+    rows = headline_rows(_published(), _scoreboard(), scoreboard.chosen_hybrid(_summaries()))
+    table = _markdown_table(HEADLINE_HEADER, rows)
     return (
         f"{table}\n\n![Facts answered right in unseen wording, by condition, 95 % intervals](results/itr/headline.svg)"
     )
 
 
 def claims_block() -> str:
-    """Every claim with its verdict and what was compared, as a Markdown table."""
+    """Every claim with its verdict and what was compared, as a Markdown table; those that held first."""
     rows = [
         [name, claim["claim"], claim["verdict"].replace("_", " "), "<br>".join(findings.brief(claim["evidence"]))]
-        for name, claim in _claims().items()
+        for name, claim in findings.by_verdict(_claims()).items()
     ]
     return _markdown_table(["", "claim", "verdict", "compared"], rows)
 
 
 def decision_block() -> str:
     """The advice, what it rests on and where it would flip."""
-    study = _published()
-    approaches, needs = decision.measured(study, _scoreboard()), study.decision
+    study, chosen = _published(), scoreboard.chosen_hybrid(_summaries())
+    approaches, needs = decision.measured(study, _scoreboard(), chosen), study.decision
     card = _markdown_table(decision.CARD_HEADER, decision.card_rows(approaches, needs))
     return (
         f"**{decision.sentence(approaches, needs)}**\n\n{card}\n\n"
@@ -107,7 +111,7 @@ def _markdown_table(header: list[str], rows: list[list[str]]) -> str:
 
 def times_block() -> str:
     """Minutes of each notebook in the published run, of all without repeats, and its device."""
-    summaries = [json.loads(path.read_text()) for path in sorted(RESULTS.glob("*/summary.json"))]
+    summaries = list(_summaries().values())
     rows, seconds = [], {}
     for summary in summaries:
         minutes = summary["computed_seconds"] / 60

@@ -143,7 +143,7 @@ def lines():
 
 
 def test_what_was_measured_comes_from_the_scoreboard(lines):
-    ways = {approach.name: approach for approach in decision.measured(load_study("itr"), lines)}
+    ways = {approach.name: approach for approach in decision.measured(load_study("itr"), lines, "hybrid_raft")}
     assert {name: way.update_seconds for name, way in ways.items()} == {
         "neither": 0.0,
         "fine_tuning": 300.0,
@@ -157,12 +157,39 @@ def test_what_was_measured_comes_from_the_scoreboard(lines):
 def test_a_missing_measurement_is_named(lines):
     del lines["cost/latency_ms/rag"]
     with pytest.raises(ValueError, match="cost/latency_ms/rag"):
-        decision.measured(load_study("itr"), lines)
+        decision.measured(load_study("itr"), lines, "hybrid_raft")
+
+
+# Indexing again takes 10 s here, lora_reformatted 300 s and lora_raw_20ep 2,000 s; raft and style were taught no test fact.
+@pytest.mark.parametrize(
+    ("chosen", "seconds"), [("hybrid_raft", 10), ("hybrid_style", 10), ("hybrid_closed", 310), ("hybrid_routed", 2010)]
+)
+def test_a_hybrid_whose_weights_hold_facts_is_current_only_when_they_are_trained_again(lines, chosen, seconds):
+    lines["cost/train_seconds/lora_raw_20ep"] = line(2000.0)
+    lines["cost/train_seconds/raft"] = lines["cost/train_seconds/style"] = line(7.0)
+    (both,) = [way for way in decision.measured(load_study("itr"), lines, chosen) if way.name == "both"]
+    assert both.update_seconds == seconds
+
+
+def test_weights_without_facts_cannot_learn_of_a_change(lines):
+    study = load_study("itr")
+    tuned_to_read = study.decision.model_copy(update={"approaches": {"fine_tuning": "raft_closed", "retrieval": "rag"}})
+    lines |= {
+        f"{kind}/raft_closed": line(0.0, 0.0, 0.1) for kind in ("accuracy/paraphrase", "style", "cost/latency_ms")
+    }
+    tuned, _ = decision.measured(study.model_copy(update={"decision": tuned_to_read}), lines, None)
+    assert tuned.update_seconds == 0
+
+
+def test_a_hybrid_that_nobody_chose_has_no_costs(lines):
+    with pytest.raises(ValueError, match="which candidate `hybrid` stands for"):
+        decision.measured(load_study("itr"), lines, None)
 
 
 def test_the_card_says_what_was_measured_and_where_it_flips():
     rows = decision.card_rows(ALL, NEEDS)
     assert all(len(row) == len(decision.CARD_HEADER) for row in rows)
+    assert decision.CARD_HEADER[5:] == ["USD a month", "USD per 1,000 answers", "USD per update"]
     assert rows[2][2:6] == ["met: 65 % (55 to 75)", "met: 5 % (0 to 10)", "met: 2,000 ms", "met: 2.02"]
     assert rows[2][6:] == ["2.000", "0.0100"]
     assert {row[2].split(":")[0] for row in rows} == {"met", "failed"}

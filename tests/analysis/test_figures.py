@@ -4,6 +4,8 @@ import matplotlib as mpl
 
 mpl.use("Agg")  # before pyplot is imported
 
+from math import nan as NaN
+
 import matplotlib.pyplot as plt
 import pandas as pd
 import pytest
@@ -97,10 +99,33 @@ def test_every_figure_is_an_axes_with_a_title_and_a_named_axis():
         ax.figure.canvas.draw()
 
 
-def test_the_interval_title_states_the_highest_row_and_its_value():
-    ax = made()["intervals"]
-    assert title(ax) == "Unseen wording: rag is highest, 60 %"
-    assert "95 % interval" in ax.get_xlabel()
+def compared(**rows) -> pd.DataFrame:
+    """A table for `figures.intervals`: of each condition its value and interval."""
+    columns = ["value", "low", "high"]
+    return pd.DataFrame(rows.values(), columns=columns).assign(condition=list(rows), facts=40)
+
+
+@pytest.mark.parametrize(
+    ("table", "told"),
+    [
+        (compared(base=(0.1, 0.05, 0.18), rag=(0.6, 0.5, 0.7), hybrid=(0.3, 0.2, 0.49)), "rag is highest, 60 %"),
+        (compared(base=(0.1, 0.05, 0.18), rag=(0.6, 0.5, 0.7), hybrid=(0.4, 0.3, 0.5)), "not told apart: rag, hybrid"),
+        # The second is apart from the first; the third, with few facts, is not.
+        (compared(rag=(0.6, 0.5, 0.7), base=(0.3, 0.2, 0.4), full=(0.25, 0.0, 0.55)), "not told apart: rag, full"),
+        (compared(a=(0.1, 0, 1), b=(0.2, 0, 1), c=(0.4, 0, 1), d=(0.3, 0, 1)), "not told apart: c, d, b and 1 more"),
+        (compared(a=(0.1, 0, 1), b=(0.2, 0, 1), c=(0.4, 0, 1)), "not told apart: c, b, a"),
+        (compared(a=(0.5, 0.4, 0.6), b=(0.5, 0.4, 0.6)), "not told apart: a, b"),
+        (compared(rag=(0.6, 0.5, 0.7)), "rag is highest, 60 %"),
+        (compared(rag=(0.6, NaN, NaN), base=(0.1, 0.0, 0.2)), "not told apart: rag, base"),
+        (compared(rag=(0.6, 0.5, 0.7), base=(0.1, NaN, NaN)), "not told apart: rag, base"),
+    ],
+)
+def test_the_interval_title_names_the_highest_only_where_no_other_interval_reaches_its_own(table, told):
+    # Whatever labels the rows kept from a larger table.
+    for rows in (table, table.set_axis(range(7, 7 + len(table))), table.set_axis([0] * len(table))):
+        ax = figures.intervals(rows, topic="Unseen wording", xlabel="accuracy, %")
+        assert title(ax) == f"Unseen wording: {told}"
+        assert "95 % interval" in ax.get_xlabel()
 
 
 def test_the_recall_title_states_both_ends_and_every_condition_is_a_dot_of_its_own():
@@ -198,6 +223,8 @@ OUTCOMES = pd.DataFrame(
         "condition": ["rag_after", "tuned_before"],
         "facts": [20, 20],
         "stale": [0.1, 0.8],
+        "stale low": [0.03, 0.6],
+        "stale high": [0.3, 0.9],
         "current": [0.5, 0.0],
         "other": [0.4, 0.2],
     }
@@ -211,6 +238,11 @@ def test_outcomes_fill_each_bar_and_the_title_names_the_stalest():
     assert [bar.get_x() + bar.get_width() for bar in ax.containers[2]] == pytest.approx([100, 100])
     assert [label.get_text() for label in ax.get_yticklabels()] == ["rag_after (n=20)", "tuned_before (n=20)"]
     assert len({bars[0].get_hatch() for bars in ax.containers}) == 3  # told apart without colour, too
+
+
+def test_who_is_stalest_is_not_said_where_intervals_meet():
+    ax = figures.stacked_outcomes(OUTCOMES.assign(**{"stale low": 0.0, "stale high": 1.0}))
+    assert title(ax) == "Replaced rules: not told apart as to the old value: tuned_before, rag_after"
 
 
 def test_intervals_of_nothing_say_so():
@@ -237,7 +269,9 @@ def test_the_curves_run_forward_in_epochs_and_the_title_tells_both_ends():
 
 def test_agreement_names_the_least_and_draws_the_intervals_of_its_table():
     ax = made()["agreement"]
-    assert title(ax) == "Gradients agree least on value tokens of raw: mean cosine 0.10"
+    assert title(ax) == "Where gradients agree least is not told apart: value tokens of raw, style tokens of raw"
+    apart = figures.agreement(ANGLES.assign(low=ANGLES.cosine - 0.02, high=ANGLES.cosine + 0.02))
+    assert title(apart) == "Gradients agree least on value tokens of raw: mean cosine 0.10"
     assert [label.get_text() for label in ax.get_yticklabels()] == ["raw", "uniform"]
     drawn = [[float(x) for x, _ in segment] for part in ax.collections for segment in part.get_segments()]
     assert drawn == [[0.05, 0.15], [0.2, 0.4], [0.1, 0.3], [0.6, 0.8]]

@@ -22,6 +22,16 @@ def test_the_overview_leads_to_every_claim():
     assert lines[2:] == ["| [C1](#C1) | held | Rank helps. |", "| [C2](#C2) | not held | Rank helps. |"]
 
 
+def test_claims_that_held_come_first_and_numbers_ascend_among_equals():
+    verdicts = {"C10": "undecided", "C2": "undecided", "C3": "not_held", "C11": "held", "C9": "held", "C1": "not_held"}
+    claims = {name: decided(verdict) for name, verdict in verdicts.items()}
+    order = ["C9", "C11", "C1", "C3", "C2", "C10"]
+    assert list(findings.by_verdict(claims)) == order
+    assert findings.by_verdict(claims) == claims
+    lines = findings.overview(claims).splitlines()[2:]
+    assert [line.split("[")[1].split("]")[0] for line in lines] == order
+
+
 def test_the_brief_keeps_each_contrast_up_to_its_interval():
     evidence = "accuracy, a - b: +1 (n = 3); p = 0.2; McNemar | loss, a - b: -1; no interval"
     assert findings.brief(evidence) == ["accuracy, a - b: +1 (n = 3)", "loss, a - b: -1"]

@@ -180,6 +180,20 @@ def test_test_and_dev_rows_of_one_question_are_different_cells(study):
     assert (lines["accuracy/paraphrase/rag"]["value"], lines["accuracy/paraphrase/rag"]["n"]) == (3 / 5, 5)
 
 
+def test_the_dev_rows_of_the_chosen_candidate_are_those_of_the_hybrid():
+    dev = [*rows("hybrid_one", ["a"], split="dev"), *rows("hybrid_two", [], split="dev")]
+    save("06_hybrid", [*rows("hybrid", ["a"]), *dev], hybrid="hybrid_two")
+    save("05_before", rows("rag", ["a"]))
+    summaries = scoreboard.saved_summaries(paths.OUT / "made_up")
+    assert list(summaries) == ["05_before", "06_hybrid"]
+    assert scoreboard.chosen_hybrid(summaries) == "hybrid_two"
+    table = scoreboard.load_records("made_up", list(summaries))
+    assert set(scoreboard.gather(table, summaries).dev.condition) == {"hybrid_one", "hybrid"}
+    before = {"05_before": summaries["05_before"]}
+    assert scoreboard.chosen_hybrid(before) is None
+    assert set(scoreboard.gather(table, before).dev.condition) == {"hybrid_one", "hybrid_two"}
+
+
 def test_the_union_counted_by_hand(study):
     lines, _ = everything(study)
     # {a, b} or {b, c, d} is 4 of 5
@@ -209,6 +223,13 @@ def test_head_room_is_counted_over_the_facts_that_all_were_asked(study):
     assert room.value[scoreboard.EITHER] >= max(room.value["lora_raw_20ep"], room.value["rag"])
     pair = scoreboard.head_room(table, "lora_raw_20ep", "rag", []).set_index("condition").value
     assert (pair["lora_raw_20ep"], pair["rag"], pair[scoreboard.EITHER]) == (2 / 5, 3 / 5, 4 / 5)
+
+
+@pytest.mark.parametrize("pair", [("lora_raw_20ep", "never"), ("never", "rag"), ("never", "ever")])
+def test_there_is_no_head_room_where_one_of_the_two_was_not_asked(study, pair):
+    room = scoreboard.head_room(scoreboard.load_records("made_up", study), *pair, ["base"])
+    assert len(room) == 0
+    assert list(room.columns) == ["condition", "value", "low", "high", "facts", "seeds"]
 
 
 def test_the_union_is_left_out_where_its_conditions_were_not_asked():

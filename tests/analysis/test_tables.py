@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from lib.analysis import tables
+from lib.analysis.claims import score
 from lib.analysis.stats import Estimate, wilson
 
 
@@ -198,7 +199,15 @@ def test_no_more_answers_are_shown_than_asked_for():
 
 
 def test_an_estimate_in_words():
-    assert tables.percent(Estimate(0.1234, 0.0806, 0.18, 120)) == "12.3 % (8.1 to 18.0, n = 120)"
+    found = Estimate(0.1234, 0.0806, 0.18, 120)
+    assert tables.percent(found) == "12.3 % (8.1 to 18.0, n = 120)"
+    assert tables.percent(found, digits=0, counted=False) == "12 % (8 to 18)"
+    assert tables.percent(found._replace(value=float("nan"))) == "–"
+
+
+def test_the_estimate_of_a_scoreboard_line_is_the_one_that_was_written():
+    found = Estimate(0.25, 0.125, 0.5, 8)
+    assert tables.estimate_of(score("accuracy/paraphrase/rag", found, unit="share", notebook="05")) == found
 
 
 def test_a_frame_is_a_table_of_its_rows():

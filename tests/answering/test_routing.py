@@ -18,14 +18,21 @@ def answer(text, run, passages=()):
     return Answer("q", "routed", 0, text, passages, 10, 3, None, run)
 
 
-def test_the_surer_answer_is_given_the_first_on_a_tie_and_both_are_paid_for():
-    first, second = [answer(f"a{n}", "a", ("p",)) for n in range(3)], [answer(f"b{n}", "b") for n in range(3)]
-    given = surer(first, second, [-1.0, -2.0, -math.inf], [-1.5, -1.0, -math.inf])
+def test_the_surer_answer_is_given_its_own_on_a_tie_and_both_are_paid_for():
+    own, other = [answer(f"a{n}", "a", ("p",)) for n in range(3)], [answer(f"b{n}", "b") for n in range(3)]
+    given = surer(
+        own=own, other=other, own_confidence=[-1.0, -2.0, -math.inf], other_confidence=[-1.5, -1.0, -math.inf]
+    )
     assert [a.text for a in given] == ["a0", "b1", "a2"]
     assert [a.passages for a in given] == [("p",), (), ("p",)]
     assert {(a.prompt_tokens, a.answer_tokens) for a in given} == {(20, 6)}
     assert len({a.run for a in given}) == 1
     assert given[0].run not in ("a", "b")
+
+
+def test_a_question_without_an_answer_of_both_sides_is_not_dropped():
+    with pytest.raises(ValueError, match="shorter"):
+        surer([answer("a", "a")] * 2, [answer("b", "b")], [-1.0, -1.0], [-1.0])
 
 
 def test_confidence_is_the_log_likelihood_of_the_answer_by_the_character(tiny, empty_store):

@@ -127,6 +127,14 @@ def test_the_halves_are_apart_and_the_reported_one_comes_first():
     assert lines[0][2] == f"{found.kappa:.2f} ({found.low:.2f} to {found.high:.2f})"
 
 
+def test_where_no_answer_was_read_as_right_a_dash_stands_for_the_share_accepted(labels, tmp_path):
+    others = [one for one in LABELS if one["label"] == W or one["fact_id"] == DEV]
+    (tmp_path / "labels.jsonl").write_text("".join(json.dumps(one) + "\n" for one in others), encoding="utf-8")
+    reported = table(card(), "beside a reader")[0]
+    assert reported[3:] == ["–", reported[4], "0, 1"]
+    assert reported[4].startswith("100 % (")
+
+
 def test_the_confusion_is_that_of_the_labels():
     lines = table(usual(), "Reader against judge")
     assert [one[:3] for one in lines[:2]] == [[C, "2 (25.0 %)", "1 (12.5 %)"], [W, "1 (12.5 %)", "4 (50.0 %)"]]

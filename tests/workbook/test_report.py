@@ -199,6 +199,8 @@ def test_claims_are_marked_by_more_than_colour_and_escaped():
     assert_inert(markup)
     for mark in ("● held", "○ not held", "◌ undecided"):
         assert mark in markup
+    turned = index.claims_html(dict(reversed(CLAIMS.items())))
+    assert turned.index("● held") < turned.index("○ not held") < turned.index("◌ undecided")
     # Folded, every test is there; before it, each contrast alone.
     assert markup.index("<p>d = 0</p><p>e = 1</p>") < markup.index("<li>d = 0; p = 0.3</li><li>e = 1; p = 0.4</li>")
 
@@ -221,7 +223,7 @@ SCOREBOARD = [
 
 
 def test_the_headline_rows_are_the_scoreboard_in_percent():
-    assert index.headline_rows({one["id"]: one for one in SCOREBOARD}) == [
+    assert index.headline_rows(STUDY, {one["id"]: one for one in SCOREBOARD}, None) == [
         ["base", "the model as it is", "10 % (5 to 20)", "40", "0 %", "83 %"],
         ["rag", "the untouched model with retrieved passages", "60 % (50 to 70)", "40", "25 %", ""],
     ]
@@ -247,7 +249,8 @@ STUDY = SimpleNamespace(
     title=f"Made up {HOSTILE}",
     registration="0123abcd",
     conditions={
-        name: SimpleNamespace(weights="base", context=c) for name, c in (("base", "none"), ("rag", "retrieved"))
+        name: SimpleNamespace(weights="base", context=c, unless_surer=None)
+        for name, c in (("base", "none"), ("rag", "retrieved"))
     },
     recipes={},
     grids={},
@@ -289,6 +292,15 @@ def test_the_index_has_headline_figure_claims_and_links_and_nothing_active(out):
     assert "Of 3 registered claims, held: 1 (C1); not held: 1 (C2); undecided: 1 (C3)." in page.text
     assert "Advice: retrieval." in page.text
     assert "<?xml" not in markup
+
+
+def test_the_index_says_what_the_hybrid_is_by_what_a_notebook_wrote_down(out):
+    (out / "scoreboard.json").write_text(json.dumps([*SCOREBOARD, line("accuracy/paraphrase/hybrid", 0.5, 0.4, 0.6)]))
+    with pytest.raises(ValueError, match="which candidate `hybrid` stands for"):
+        report.write_reports(STUDY)
+    (out / "06_hybrid").mkdir()
+    (out / "06_hybrid" / "summary.json").write_text(json.dumps({"metrics": {"hybrid": "rag"}}), encoding="utf-8")
+    assert "not tuned and fed by retrieval" in Page(report.write_reports(STUDY).read_text(encoding="utf-8")).text
 
 
 def test_pages_beside_the_notebooks_are_written_and_those_at_the_top_are_linked(out, monkeypatch):
