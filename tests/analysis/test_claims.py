@@ -301,6 +301,19 @@ def test_a_link_is_a_rank_correlation_of_one_arm(learned, verdict):
     assert (found.p < 0.05) == (verdict != "undecided")
 
 
+@pytest.mark.parametrize(
+    ("right", "verdict"), [([1] * 20 + [0] * 4, "held"), ([0] * 24, "undecided"), ([0] * 24, "not_held")]
+)
+def test_conflict_is_a_cause_only_when_learning_is_better_without_it(right, verdict):
+    claim = load_study("itr").claims["C4"]
+    kept = [1] * 20 + [0] * 4 if verdict == "not_held" else [0] * 24
+    gradients = {"lora_raw_r64": measured(COSINES), "lora_r64": measured(COSINES + 0.1 + ROUGH)}
+    seen = evidence(rows("lora_raw_projected", right), rows("lora_raw_r64", kept), gradients=gradients)
+    found, findings = judge_claims({"C4": claim}, seen)["C4"]
+    assert [finding.verdict for finding in findings] == ["held", "held", verdict]
+    assert found == verdict
+
+
 def test_cosines_and_links_are_numbers_not_points():
     link = contrast("greater", metric="gradient_link", probe="training", b=None)
     text = describe(find(link, evidence(gradients={"tuned": measured(COSINES)})))

@@ -95,6 +95,8 @@ def test_everyone_meets_all_others_once_in_an_order_of_their_own_that_seed_and_s
     assert torch.equal(orders, surgery.random_orders(5, seed=0, step=7))
     for other in (surgery.random_orders(5, seed=1, step=7), surgery.random_orders(5, seed=0, step=8)):
         assert not torch.equal(orders, other)
+    ranks = orders - (orders > torch.arange(5)[:, None]).long()  # the same numbers for everyone
+    assert len({tuple(order) for order in ranks.tolist()}) > 1
     assert surgery.random_orders(2, 0, 0).tolist() == [[1], [0]]
 
 
@@ -132,7 +134,9 @@ def test_where_nothing_conflicts_loss_and_gradient_are_the_ordinary_ones(tiny_mo
     expected_loss = ordinary.compute_loss(ordinary.model, batch, num_items_in_batch=n)
     expected_loss.backward()
     expected = {name: p.grad for name, p in ordinary.model.named_parameters() if p.requires_grad}
+    ours.model.eval()  # as a model is loaded
     loss, found = gradients_of(ours, batch, n)
+    assert ours.model.training
     assert ours._metrics["train"]["conflict_share"] == [0.0]
     assert loss == pytest.approx(expected_loss.item(), rel=1e-5)
     assert found.keys() == expected.keys()

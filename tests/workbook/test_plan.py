@@ -34,6 +34,15 @@ def test_a_longer_run_of_the_same_recipe_pays_only_for_what_the_shorter_one_left
     assert first == 4 * second / 3  # 2 seeds x 2 epochs against 3 further epochs of one seed
 
 
+def test_a_twin_without_conflicts_is_another_training_that_reads_the_same_tokens(bench):
+    recipe = bench.study.recipes["lora"]
+    twins = {"lora": recipe, "twin": recipe.model_copy(update={"conflicts": "projected"})}
+    bench.study = bench.study.model_copy(update={"recipes": twins})
+    trained = {}
+    first, second, again = (plan._new_training(bench, name, trained) for name in ("lora", "twin", "twin"))
+    assert first == second > again == 0
+
+
 def test_twins_that_choose_a_rate_are_paid_for_by_themselves(bench):
     assert "learning rates, on dev" not in plan.forecast(bench, RATES)
     twin = bench.study.recipes["lora"].model_copy(update={"split": "dev"})
