@@ -253,7 +253,7 @@ def by_keyfacts(corpus):
         question = known.get(" ".join(item["question"].split())) if item else None
         if question is None:
             return graded(body)
-        found = grade_answer(corpus, question, json.loads(item["answer"]))
+        found = grade_answer(corpus, question, item["question"], json.loads(item["answer"]))
         return message(json.dumps({"reason": found.reason, "strict": found.strict, "relaxed": found.relaxed}))
 
     return answer

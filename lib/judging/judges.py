@@ -19,7 +19,7 @@ def judge_answers(corpus: Corpus, study: Study, answers: Sequence[Answer], *, sp
     `judge` says which it was. An answer asked for as JSON is graded by its `answer` field when it parses, and as plain
     text when it does not. Raises RuntimeError when Claude is to judge and cannot: see lib.models.claude_replies.
     """
-    rows = [{**judge_answer(corpus, study, answer), "split": split} for answer in answers]
+    rows = [judge_answer(corpus, study, answer, split=split) for answer in answers]
     return _by_claude(corpus, study, rows) if study.judge == "claude" else rows
 
 
@@ -48,9 +48,12 @@ def _item_of(corpus: Corpus, study: Study, row: dict) -> JudgeItem:
 
 def _judge_item(corpus: Corpus, row: dict, text: str) -> JudgeItem:
     question = corpus.question[row["question_id"]]
-    # A screening asks in words of its own, and the answer is to those.
-    asked = question.screen_text if row["split"] == "screen" else question.text
-    return JudgeItem(asked, question.expected, text)
+    return JudgeItem(_asked(question, row["split"]), question.expected, text)
+
+
+def _asked(question: Question, split: str) -> str:
+    """The words that the answer is to: a screening asks in words of its own."""
+    return question.screen_text if split == "screen" else question.text
 
 
 def _graded_text(study: Study, condition_name: str, text: str) -> str:
@@ -65,8 +68,8 @@ def _verdicts(found: Grade | Judgement, judge: str) -> dict:
     return {**verdicts, "reason": found.reason, "judge": judge}
 
 
-def judge_answer(corpus: Corpus, study: Study, answer: Answer) -> dict:
-    """One row, by the judges that need no network.
+def judge_answer(corpus: Corpus, study: Study, answer: Answer, *, split: str = "test") -> dict:
+    """One row, by the judges that need no network; `split` as in `judge_answers`.
 
     `style` and `json_valid` say whether the answer keeps the uniform style, and is the JSON asked for. `stale` says whether
     it gives the value that a replaced rule had before; None where no replaced rule is asked about.
@@ -78,7 +81,7 @@ def judge_answer(corpus: Corpus, study: Study, answer: Answer) -> dict:
         verdict, judge = _by_likelihood(answer), "likelihood"
     else:
         text = _graded_text(study, answer.condition, answer.text)
-        verdict, judge = _by_keyfacts(corpus, question, text), "keyfacts"
+        verdict, judge = _by_keyfacts(corpus, question, _asked(question, split), text), "keyfacts"
     return {
         "question_id": question.id,
         "fact_ids": list(question.fact_ids),
@@ -100,16 +103,17 @@ def judge_answer(corpus: Corpus, study: Study, answer: Answer) -> dict:
         "latency_ms": answer.latency_ms,
         "choice_margin": choice_margin(answer),
         "run": answer.run,
+        "split": split,
     }
 
 
-def _by_keyfacts(corpus: Corpus, question: Question, text: str) -> Grade:
+def _by_keyfacts(corpus: Corpus, question: Question, asked: str, text: str) -> Grade:
     facts = [corpus.fact[fact_id] for fact_id in question.fact_ids]
     if question.probe == "two_fact":
-        return _by_both(text, facts, question.text)
+        return _by_both(text, facts, asked)
     accept = question.accept if question.value_type else [form for fact in facts for form in fact.accept]
     return grade(
-        text, expected=question.expected, value_type=corpus.value_type(question), accept=accept, question=question.text
+        text, expected=question.expected, value_type=corpus.value_type(question), accept=accept, question=asked
     )
 
 

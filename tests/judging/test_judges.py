@@ -92,6 +92,7 @@ def test_a_gold_answer_becomes_a_correct_row_with_all_that_others_read():
         "latency_ms": 12.5,
         "choice_margin": None,
         "run": "r",
+        "split": "test",
     }
     assert json.loads(json.dumps(found)) == found
 
@@ -356,6 +357,14 @@ def test_the_ledger_says_what_the_verdicts_of_these_rows_cost(standin):
     assert (line["probe"], line["requests"], line["prompt_tokens"]) == ("judging", 4, 4000)
     assert len(standin.accepted) == 4
     assert judges.judging_ledger(CORPUS, STUDY, judge_answers(CORPUS, STUDY, given)) == []
+
+
+def test_the_key_fact_judge_reads_a_screening_answer_beside_the_words_of_the_screening():
+    asked = replace(QUESTIONS[0], screen_text="Is Rs 50,000 the cap, or what is it?")
+    corpus = replace(CORPUS, questions=(asked, *QUESTIONS[1:]))
+    echo = answer("The cap of Rs 50,000 is Rs 75,000")  # what the question says is repeated, not asserted
+    found = {split: judge_answers(corpus, STUDY, [echo], split=split)[0] for split in ("test", "screen")}
+    assert {split: row["verdict"] for split, row in found.items()} == {"test": "INCORRECT", "screen": "CORRECT"}
 
 
 def test_claude_is_shown_the_words_in_which_a_question_was_asked(standin):
