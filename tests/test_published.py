@@ -52,6 +52,15 @@ def test_a_registration_that_changed_is_said_with_both_hashes_and_one_that_did_n
     assert "122 test facts" in warning
 
 
+def test_what_a_benchmark_did_not_measure_is_said_to_be_missing(tmp_path, monkeypatch):
+    monkeypatch.setattr(paths, "BENCHMARKS", tmp_path)
+    rows = [{"id": "train_ratio/trl_default", "value": 3.46, "unit": "ratio"}]
+    (tmp_path / "latest.json").write_text(json.dumps({"machine": "a machine", "rows": rows}))
+    lines = readme.speed_block().splitlines()
+    assert lines[2].endswith("| 3.5 times | at least 5 |") and lines[-1] == "Device: a machine."
+    assert all("| not measured |" in line for line in lines[3:-2]) and len(lines) == len(readme.AIMS) + 4
+
+
 @pytest.mark.parametrize("folder", PUBLISHED, ids=lambda folder: folder.name)
 class TestPublishedStudy:
     def test_verdicts_and_scoreboard_follow_from_the_published_rows(self, folder, monkeypatch):
