@@ -27,7 +27,8 @@ def analyses(table: pd.DataFrame, contrasts: Sequence[Contrast]) -> pd.DataFrame
     rows, unpaired: a t-test in which every answer is a fact of its own, three seeds making three of one. facts, unpaired:
     the same on the means of facts, all facts of a side whether the other was asked them or not. Paired: over shared
     facts, by regression (`clustered_difference`) or as claims are decided. Holm: over the lines of this table.
-    Differences from 0 are tested, not the registered margins, which no careless analysis would have.
+    Differences from 0 are tested, not the registered margins, which no careless analysis would have. Contrasts with fewer
+    than two shared facts are left out: nothing can be tested on them.
     """
     lines = []
     for contrast in contrasts:
@@ -36,6 +37,8 @@ def analyses(table: pd.DataFrame, contrasts: Sequence[Contrast]) -> pd.DataFrame
         rows, column = primary(table) if contrast.metric == "accuracy" else table, COLUMNS[contrast.metric]
         a, b = (pick(rows, side, contrast.probe) for side in (contrast.a, contrast.b))
         shared = set(a.unit) & set(b.unit)
+        if len(shared) < 2:
+            continue
         both = [side[side.unit.isin(shared)] for side in (a, b)]
         robust = clustered_difference(*both, column)
         difference = differences(*both, column)

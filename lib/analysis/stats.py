@@ -182,11 +182,14 @@ def clustered_difference(a: pd.DataFrame, b: pd.DataFrame, column: str = "correc
     """a - b from a regression of all rows on their side, errors clustered by fact: a check on `paired_difference`.
 
     Liang and Zeger's (1986) sandwich as statsmodels computes it, with its correction for few clusters and a normal
-    interval. The estimate is the paired one when each side asks every fact equally often.
+    interval. The estimate is the paired one when each side asks every fact equally often. Raises ValueError with fewer
+    than two facts, which have no error between them.
     """
     y = np.concatenate([a[column], b[column]]).astype(float)
     x = np.column_stack([np.ones(len(y)), np.r_[np.ones(len(a)), np.zeros(len(b))]])
     groups = pd.factorize(np.concatenate([a.unit, b.unit]))[0]
+    if len(set(groups)) < 2:
+        raise ValueError(f"{len(set(groups))} facts; errors clustered by fact need two or more")
     fit = OLS(y, x).fit(cov_type="cluster", cov_kwds={"groups": groups})
     # Where all facts differ alike, rounding can leave a negative variance, whose root is NaN.
     with np.errstate(invalid="ignore"):

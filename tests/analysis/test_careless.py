@@ -72,3 +72,11 @@ def test_only_differences_of_shares_that_were_asked_are_lines():
     assert careless.significant(careless.analyses(table, left_out)).sum() == 0
     equal = careless.analyses(table, [contrast("tuned", metric="style")]).iloc[0]
     assert (equal[careless.WAYS] == 1).all()
+
+
+@pytest.mark.parametrize("facts", [0, 1])
+def test_on_fewer_than_two_shared_facts_nothing_is_tested(facts):
+    apart = [{**row, "fact_ids": ["g" + row["fact_ids"][0]]} for row in rows("base", [3, 0])]
+    table = frame(rows("tuned", [3, 0]) + rows("base", [0] * facts) + apart)
+    found = careless.analyses(table, [contrast("tuned")])
+    assert found.empty and list(found) == ["contrast", "rows", "facts", "difference", *careless.WAYS]

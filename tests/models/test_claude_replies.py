@@ -88,7 +88,10 @@ def test_nothing_is_sent_after_the_deadline(standin):
     assert standin.count("message") == 1
 
 
-@pytest.mark.parametrize("fault", [LOST, CUT, GARBLED, PAGE, sent("x", content=None)], ids=repr)
+FAULTS = {"lost": LOST, "cut": CUT, "garbled": GARBLED, "page": PAGE, "no content": sent("x", content=None)}
+
+
+@pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
 def test_a_reply_lost_on_the_way_is_not_paid_again_and_booked_as_dear_as_it_may_be(standin, fault):
     standin.queued["message"] = [fault]
     asker = Replies(Study())
