@@ -29,7 +29,7 @@ $(VENV)/ready: requirements.txt requirements-weights.txt pyproject.toml
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	touch $@
 
-test: setup  ## run all tests (about 20 minutes on two cores)
+test: setup  ## run all tests, two at a time (under 20 minutes on two cores)
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder tests/test_reproduce.py tests
 
 lint: setup  ## check style of code and notebooks
