@@ -61,13 +61,15 @@ def near_values(table: pd.DataFrame, corpus: Corpus, study: Study) -> pd.DataFra
     answers; base: the untouched model's share by the same facts, which gives such values by chance; difference: the two
     paired over facts. 95 % intervals over the neighbours that have a near fact; their number is `facts`.
 
-    table: rows as `frame` gives them, of probe neighbour for `base` and the conditions. Empty where none was asked.
+    table: rows as `frame` gives them, of probe neighbour for `base` and the conditions. A condition that was asked about no
+    neighbour with a near fact has no line.
     """
     lines = []
     asked = table[table.probe == "neighbour"]
     for name in asked.condition.unique():
         recipe = study.recipes.get(study.conditions[name].weights)
-        near = near_facts(corpus, recipe) if recipe else {}
+        units = set(asked[asked.condition == name].unit)
+        near = {fact: of for fact, of in near_facts(corpus, recipe).items() if fact in units} if recipe else {}
         if not near:
             continue
         tuned, base = (_near_rows(pick(asked, side, "neighbour"), corpus, near) for side in (name, "base"))

@@ -219,6 +219,11 @@ def test_without_neighbour_questions_the_table_is_empty(study: Study):
     assert forgetting.near_values(frame([row("lora", "t1", "", probe="trained")]), CORPUS, study).empty
 
 
+def test_a_condition_that_was_asked_about_no_neighbour_with_a_near_fact_has_no_line(study: Study):
+    rows = [row(name, "n2", "It is Rs 900.", 0) for name in ("base", "lora")]  # n2 has no near fact, n1 and n3 have
+    assert forgetting.near_values(frame(rows), CORPUS, study).empty
+
+
 def test_the_scoreboard_has_a_line_of_each_number_and_none_of_base_against_itself():
     near = pd.DataFrame([["lora", 2, 0.5, 0.1, 0.9, 0.4, 0.1, -0.2, 0.4]], columns=forgetting.NEAR_HEADER)
     found = forgetting.preference_table(preferences(base=[(1.0, 0.5, 9.0)], lora=[(0.5, 0.5, 0.0)]))
