@@ -30,7 +30,7 @@ $(VENV)/ready: requirements.txt requirements-weights.txt pyproject.toml
 	touch $@
 
 test: setup  ## run all tests, two at a time (under 20 minutes on two cores)
-	OMP_WAIT_POLICY=passive $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder tests/test_reproduce.py tests
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder tests/test_reproduce.py tests
 
 lint: setup  ## check style of code and notebooks
 	$(BIN)/ruff check lib tests notebooks benchmarks

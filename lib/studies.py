@@ -37,8 +37,8 @@ class Schema(BaseModel):
 
 
 class Corpus(Schema):
-    """Where the knowledge is, and how much of it to use (None: all): facts of each split, unanswerable questions, and
-    `wordings`, how many paraphrase questions are asked about a fact.
+    """Where the knowledge is, and how much of it to use (None: all): facts of each split, unanswerable questions,
+    `wordings`, how many paraphrase questions are asked about a fact, and `prose`, how many paragraphs of plain text are read.
     """
 
     folder: str
@@ -50,11 +50,12 @@ class Corpus(Schema):
     general: int | None = Field(None, ge=1)
     unanswerable: int | None = Field(None, ge=1)
     wordings: int | None = Field(None, ge=1)
+    prose: int | None = Field(None, ge=2)
 
     @property
     def limits(self) -> dict[str, int | None]:
         """The limits alone, as `load_corpus` takes them."""
-        return self.model_dump(exclude={"folder"})
+        return self.model_dump(exclude={"folder", "prose"})
 
 
 def _later(default: Any) -> Any:

@@ -51,16 +51,24 @@ class Bench:
 
         Raises RuntimeError when the count differs from the declared grid, so that no mean is over a partial one.
         """
-        answers, cells = [], 0
-        for block in self.study.grids[notebook]:
-            if block.split != split:
-                continue
-            asked = [self.corpus.ask(probe, split, block.facts) for probe in block.probes]
-            for name in self.possible(block):
-                for seed in self.seeds(name):
-                    for questions in asked:
-                        answers += self.answer(name, questions, seed=seed)
-                        cells += len(questions)
+        asked = [
+            (name, seed, self.corpus.ask(probe, split, block.facts))
+            for block in self.study.grids[notebook]
+            if block.split == split
+            for name in self.possible(block)
+            for seed in self.seeds(name)
+            for probe in block.probes
+        ]
+        # Answered weights by weights, so that none are loaded twice; returned in the order declared.
+        weights = [(self.condition(name).weights, seed) for name, seed, _ in asked]
+        found = {
+            place: self.answer(name, questions, seed=seed)
+            for place, (name, seed, questions) in sorted(
+                enumerate(asked), key=lambda job: weights.index(weights[job[0]])
+            )
+        }
+        answers = [answer for place in range(len(asked)) for answer in found[place]]
+        cells = sum(len(questions) for _, _, questions in asked)
         if len({(a.condition, a.seed, a.question_id) for a in answers}) != cells:
             raise RuntimeError(f"{len(answers)} answers for a grid of {cells} different cells in {notebook}")
         return answers

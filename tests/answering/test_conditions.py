@@ -71,6 +71,23 @@ def test_a_limit_in_a_grid_keeps_the_questions_of_the_first_facts(bench):
     assert len(bench.grid("some")) == 4
 
 
+def test_a_grid_takes_up_each_weights_once_and_answers_in_the_order_declared(bench, monkeypatch):
+    blocks = [
+        Block(conditions=["lora", "base"], probes=["trained"], facts=2),
+        Block(conditions=["rag", "lora"], probes=["paraphrase"], facts=2),
+    ]
+    study = bench.study.model_copy(update={"grids": {"mixed": blocks}})
+    mixed, taken = Bench(study, bench.corpus), []
+    answer = mixed.answer
+    monkeypatch.setattr(
+        mixed, "answer", lambda name, asked, *, seed: taken.append((name, seed)) or answer(name, asked, seed=seed)
+    )
+    declared = [(a.condition, a.seed) for a in mixed.grid("mixed")]
+    assert taken == [("lora", 0), ("lora", 0), ("lora", 1), ("lora", 1), ("base", 0), ("rag", 0)]
+    cells = [("lora", 0), ("lora", 1), ("base", 0), ("rag", 0), ("lora", 0), ("lora", 1)]
+    assert declared == [cell for cell in cells for _ in range(2)]
+
+
 def test_a_grid_that_asks_a_cell_twice_stops(bench):
     with pytest.raises(RuntimeError, match="12 answers for a grid of 12 different cells in twice"):
         bench.grid("twice")
