@@ -16,7 +16,6 @@ from lib.corpus.load import load_corpus
 from lib.studies import Study
 from lib.study_file import load_study, locate_study
 from lib.workbook import show
-from lib.workbook.memory import check_fits, must_be_fetched
 
 TIMEOUT_SECONDS = 6 * 3600
 
@@ -44,16 +43,24 @@ def inputs_hash(study: Study, notebook: Path) -> str:
     return runs.content_hash([cells, texts, study.model_dump(mode="json"), runs.versions()])
 
 
-def execute(study: Study, study_file: Path, notebook: Path) -> float | None:
-    """Run one notebook into out/<study>/notebooks/; returns its seconds, or None when it is up to date.
+def executed_copy(study: Study, notebook: Path) -> Path:
+    """Where a notebook's run is; beside it, as JSON, the hash of its inputs and its seconds."""
+    return paths.OUT / study.name / "notebooks" / notebook.name
+
+
+def up_to_date(study: Study, notebook: Path) -> bool:
+    """Whether a notebook has run on what there now is."""
+    target = executed_copy(study, notebook)
+    stamp = target.with_suffix(".json")
+    return target.exists() and stamp.exists() and inputs_hash(study, notebook) in stamp.read_text()
+
+
+def execute(study: Study, study_file: Path, notebook: Path) -> float:
+    """Run one notebook into out/<study>/notebooks/; returns its seconds.
 
     The executed copy appears only when the run succeeded; a failed one is left beside it as *.failed.ipynb.
     """
-    target = paths.OUT / study.name / "notebooks" / notebook.name
-    stamp = target.with_suffix(".json")
-    key = inputs_hash(study, notebook)
-    if target.exists() and stamp.exists() and key in stamp.read_text():
-        return None
+    target, key = executed_copy(study, notebook), inputs_hash(study, notebook)
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_suffix(".failed.ipynb")
     started = time.time()
@@ -93,38 +100,43 @@ def execute(study: Study, study_file: Path, notebook: Path) -> float | None:
         raise SystemExit(f"{notebook.name} failed; read {partial}")
     os.replace(partial, target)
     seconds = time.time() - started
-    runs.write_json(stamp, {"inputs": key, "seconds": round(seconds, 1)})
+    runs.write_json(target.with_suffix(".json"), {"inputs": key, "seconds": round(seconds, 1)})
     return seconds
 
 
 def main(study_name: str) -> None:
     """Check the data, run what is not up to date, write the reports, print the scoreboard beside the published one.
 
-    The report and Claude are imported where they are needed: they load torch and an SDK, and a run that has nothing to do
-    shall say so at once.
+    The report, Claude and the check of memory are imported where they are needed: they load torch and an SDK, and a run that
+    has nothing to do shall say so at once.
     """
     study, study_file = load_study(study_name), locate_study(study_name)
     load_corpus(study.corpus.folder, **study.corpus.limits)
-    if must_be_fetched(study):
-        check_fits(study)  # before gigabytes are fetched
+    names = notebooks_of(study)
+    stale = [notebook for notebook in names if not up_to_date(study, notebook)]
+    if stale:
+        from lib.workbook import memory
+
+        if memory.must_be_fetched(study):
+            memory.check_fits(study)  # before gigabytes are fetched
     if study.judge == "claude":
         from lib.models import claude
 
         claude.Client(study)  # to be told now that the key is missing, not after the first notebook's training
-    names = notebooks_of(study)
-    ran = []
     for notebook in names:
         print(f"[{notebook.stem}] ", end="", flush=True)
-        seconds = execute(study, study_file, notebook)
-        print("up to date" if seconds is None else f"done in {seconds:.0f} s", flush=True)
-        ran += [notebook.stem] if seconds is not None else []
+        print(
+            f"done in {execute(study, study_file, notebook):.0f} s" if notebook in stale else "up to date", flush=True
+        )
     index = paths.OUT / study.name / "report" / "index.html"
-    if ran or not index.exists():
+    if stale or not index.exists():
         from lib.workbook import report
 
         index = report.write_reports(study)
     show.print_scoreboard(study.name)
-    state = f"ran {', '.join(ran)}" if ran else "nothing to do, everything is up to date"
+    state = (
+        f"ran {', '.join(notebook.stem for notebook in stale)}" if stale else "nothing to do, everything is up to date"
+    )
     print(f"\nStudy {study.name}: {state}. Report: {index}")
 
 

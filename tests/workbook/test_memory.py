@@ -1,6 +1,8 @@
 """What a step needs is counted by hand here, and what does not fit is refused with both numbers."""
 
-from types import SimpleNamespace
+from types from pathlib import Path
+
+import SimpleNamespace
 
 import pytest
 
@@ -150,7 +152,9 @@ def test_a_model_to_be_fetched_is_planned_without_it(fetched, tiny_study, monkey
 def test_a_run_that_cannot_fit_stops_before_anything_is_fetched(fetched, monkeypatch):
     monkeypatch.setattr(execute, "load_study", lambda name: fetched)
     monkeypatch.setattr(execute, "locate_study", lambda name: None)
-    monkeypatch.setattr(execute, "notebooks_of", lambda study: pytest.fail("nothing may run"))
+    monkeypatch.setattr(execute, "up_to_date", lambda study, notebook: False)
+    monkeypatch.setattr(execute, "notebooks_of", lambda study: [Path("01.ipynb")])
+    monkeypatch.setattr(execute, "execute", lambda *arguments: pytest.fail("nothing may run"))
     monkeypatch.setattr(memory, "memory_gib", lambda: 2.0)
     with pytest.raises(ValueError, match="study tiny does not fit: .* has 2.0 GiB"):
         execute.main("any")
