@@ -1,8 +1,7 @@
 """What a step needs is counted by hand here, and what does not fit is refused with both numbers."""
 
-from types from pathlib import Path
-
-import SimpleNamespace
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
