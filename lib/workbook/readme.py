@@ -1,26 +1,16 @@
-"""The generated parts of README.md: every number in it comes from results/, most of the default study."""
+"""The generated parts of README.md: every number in it comes from results/ of the default study."""
 
 import json
 import re
-from pathlib import Path
 
 from lib import paths, runs
 from lib.analysis import decision, findings, scoreboard
-from lib.analysis.tables import estimate_of, percent
 from lib.studies import Study
 from lib.study_file import load_study
 from lib.workbook import answer
 from lib.workbook.index import FLIPS_HEADER, HEADLINE_HEADER, headline_rows
 
-RESULTS, ARMS = paths.RESULTS / "itr", paths.RESULTS / "ranks"
-ARMS_HEADER = [
-    "arm",
-    "final loss",
-    "trained wording",
-    "unseen wording",
-    "known before and still right",
-    "perplexity, times base",
-]
+RESULTS = paths.RESULTS / "itr"
 # What `make bench` measures beside what was aimed at: its row, what it says, how it is written, and the aim.
 AIMS = (
     ("train_ratio/trl_default", "training tokens a second, over TRL's defaults", "{:.1f} times", "at least 5"),
@@ -84,13 +74,13 @@ def filled(text: str) -> str:
     return re.sub(r"<!-- generated: (?P<name>[a-z]+) -->\n.*?<!-- end -->", fill, text, flags=re.DOTALL)
 
 
-def _published(folder: Path = RESULTS) -> Study:
+def _published() -> Study:
     """The study as it was when the published results were made; the study file may have changed since."""
-    return Study.model_validate(next(iter(_summaries(folder).values()))["parameters"])
+    return Study.model_validate(next(iter(_summaries().values()))["parameters"])
 
 
-def _summaries(folder: Path = RESULTS) -> dict[str, dict]:
-    return scoreboard.saved_summaries(folder)
+def _summaries() -> dict[str, dict]:
+    return scoreboard.saved_summaries(RESULTS)
 
 
 def changed_since(published: Study, current: Study, asked: int) -> str:
@@ -104,8 +94,8 @@ def changed_since(published: Study, current: Study, asked: int) -> str:
     )
 
 
-def _scoreboard(folder: Path = RESULTS) -> dict[str, dict]:
-    return {line["id"]: line for line in json.loads((folder / "scoreboard.json").read_text())}
+def _scoreboard() -> dict[str, dict]:
+    return {line["id"]: line for line in json.loads((RESULTS / "scoreboard.json").read_text())}
 
 
 def _claims() -> dict[str, dict]:
@@ -155,24 +145,6 @@ def decision_block() -> str:
     )
 
 
-def arms_block() -> str:
-    """What each arm of the study of arms learned and forgot, as a Markdown table."""
-    lines, rows = _scoreboard(ARMS), []
-    for arm in _published(ARMS).grids["04_rank_sweep"][1].conditions:
-        shares = [lines[f"{kind}/{arm}"] for kind in ("accuracy/trained", "accuracy/paraphrase", "kept")]
-        ratio = lines[f"perplexity_ratio/{arm}"]
-        rows.append(
-            [
-                arm,
-                f"{lines[f'loss/{arm}']['value']:.3f}",
-                *(percent(estimate_of(line), digits=0, counted=False) for line in shares),
-                f"{ratio['value']:.2f} ({ratio['low']:.2f} to {ratio['high']:.2f})",
-            ]
-        )
-    counted = f"Counted are {shares[0]['n']} facts, and {shares[2]['n']} items that the base model knew."
-    return f"{_markdown_table(ARMS_HEADER, rows)}\n\n{counted}"
-
-
 def _markdown_table(header: list[str], rows: list[list[str]]) -> str:
     return "\n".join("| " + " | ".join(row) + " |" for row in [header, ["---"] * len(header), *rows])
 
@@ -207,7 +179,6 @@ def speed_block() -> str:
 
 
 BLOCKS = {
-    "arms": arms_block,
     "speed": speed_block,
     "answer": answer_block,
     "table": table_block,
