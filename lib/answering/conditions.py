@@ -61,13 +61,11 @@ class Bench:
         ]
         # Answered weights by weights, so that none are loaded twice; returned in the order declared.
         weights = [(self.condition(name).weights, seed) for name, seed, _ in asked]
-        found = {
-            place: self.answer(name, questions, seed=seed)
-            for place, (name, seed, questions) in sorted(
-                enumerate(asked), key=lambda job: weights.index(weights[job[0]])
-            )
-        }
-        answers = [answer for place in range(len(asked)) for answer in found[place]]
+        found: list[list[Answer]] = [[] for _ in asked]
+        for place in sorted(range(len(asked)), key=lambda place: weights.index(weights[place])):
+            name, seed, questions = asked[place]
+            found[place] = self.answer(name, questions, seed=seed)
+        answers = [answer for part in found for answer in part]
         cells = sum(len(questions) for _, _, questions in asked)
         if len({(a.condition, a.seed, a.question_id) for a in answers}) != cells:
             raise RuntimeError(f"{len(answers)} answers for a grid of {cells} different cells in {notebook}")
