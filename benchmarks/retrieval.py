@@ -115,7 +115,7 @@ def main(sizes: list[int]) -> None:
     questions = [question.text for question in corpus.ask("paraphrase")][:QUERIES]
     index = Shelf(study, corpus).index
     texts = [passage.titled for passage in index.passages.values()]
-    embeddings, vectors = index.encode(texts), index.encode(questions)
+    embeddings, vectors = index.encoder.encode(texts), index.encoder.encode(questions)
     for n in sizes:
         record(measure(n, texts, embeddings, questions, vectors))
 

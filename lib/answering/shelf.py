@@ -92,14 +92,23 @@ class Shelf:
         """
         keys = [(question.id, question.text, kind, retrieval, vintage) for question in questions]
         new = [(key, question) for key, question in zip(keys, questions, strict=True) if key not in self._shown]
-        found = self.retrieve([question for _, question in new], kind, retrieval, vintage) if new else []
+        found = self._retrieve([question for _, question in new], kind, retrieval, vintage) if new else []
         self._shown.update(zip([key for key, _ in new], found, strict=True))
         return [self._shown[key] for key in keys]
 
     def retrieve(
         self, questions: Sequence[Question], kind: str, retrieval: str | None = None, vintage: str | None = None
     ) -> list[tuple[Passage, ...]]:
-        """As `passages`, searched anew."""
+        """As `passages`, with every question embedded and searched anew, whatever was looked up before."""
+        if kind == "none":
+            return [()] * len(questions)
+        index = self.vintages[vintage] if vintage else self.index_of(retrieval)
+        with index.encoder.afresh():
+            return self._retrieve(questions, kind, retrieval, vintage)
+
+    def _retrieve(
+        self, questions: Sequence[Question], kind: str, retrieval: str | None, vintage: str | None
+    ) -> list[tuple[Passage, ...]]:
         if kind == "none":
             return [()] * len(questions)
         settings = self.study.retrieval_named(retrieval)

@@ -16,7 +16,7 @@ from lancedb.table import LanceTable
 
 from lib import paths, runs
 from lib.corpus.records import Passage
-from lib.retrieval.encoder import encode, load_encoder
+from lib.retrieval.encoder import load_encoder
 from lib.studies import Retrieval
 
 # Negation decides many tax answers, so "no" and "not" stay searchable; the rest is the usual list.
@@ -68,7 +68,7 @@ class Index:
 
     def _rows(self, passages: list[Passage]) -> pa.Table:
         texts = [passage.titled for passage in passages]
-        return as_rows([passage.id for passage in passages], texts, self.encode(texts))
+        return as_rows([passage.id for passage in passages], texts, self.encoder.encode(texts))
 
     def replaced(self, passages: list[Passage]) -> "Index":
         """The index over `passages` instead: a further tagged version of the same table. This one goes on answering as it did.
@@ -105,16 +105,12 @@ class Index:
         runs.write_json(self.folder / f"{self.tag}.json", seconds)
         self.table.tags.create(self.tag, self.table.version)
 
-    def encode(self, texts: list[str]) -> np.ndarray:
-        """Unit vectors, shape (len(texts), dimension)."""
-        return encode(self.encoder, texts)
-
     def search(self, questions: list[str], *, method: str, k: int) -> list[list[str]]:
         """The ids of the `k` best passages of each question, best first; fewer when fewer match (BM25 only).
 
         method: bm25, dense (cosine), or hybrid (reciprocal-rank fusion of both).
         """
-        vectors = self.encode(questions) if method != "bm25" else [None] * len(questions)
+        vectors = self.encoder.encode_questions(questions) if method != "bm25" else [None] * len(questions)
         return [
             [row["id"] for row in query(self.table, question, vector, method).limit(k).to_list()]
             for question, vector in zip(questions, vectors, strict=True)
@@ -130,16 +126,17 @@ class Index:
         """What a search finds, in the order of the greatest cosine between the question and one sentence of a passage."""
         found = self.search(questions, method=method, k=depth)
         sentences = {i: sentences_of(self.passages[i]) for i in set().union(*found) - self._sentences.keys()}
-        vectors = iter(self.encode([text for texts in sentences.values() for text in texts]))
+        vectors = iter(self.encoder.encode([text for texts in sentences.values() for text in texts]))
         self._sentences.update({i: np.array(list(islice(vectors, len(texts)))) for i, texts in sentences.items()})
         return [
             sorted(ids, key=lambda i, question=question: -float((self._sentences[i] @ question).max()))
-            for question, ids in zip(self.encode(questions), found, strict=True)
+            for question, ids in zip(self.encoder.encode_questions(questions), found, strict=True)
         ]
 
     def nearest(self, questions: list[str]) -> list[float]:
         """The cosine of each question with the passage nearest to it: how sure one may be that anything here answers it."""
-        found = [query(self.table, "", vector, "dense").limit(1).to_list() for vector in self.encode(questions)]
+        vectors = self.encoder.encode_questions(questions)
+        found = [query(self.table, "", vector, "dense").limit(1).to_list() for vector in vectors]
         return [1 - rows[0]["_distance"] for rows in found]
 
 

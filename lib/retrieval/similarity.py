@@ -7,7 +7,7 @@ import numpy as np
 from rapidfuzz import fuzz
 from rapidfuzz.utils import default_process
 
-from lib.retrieval.encoder import encode, load_encoder
+from lib.retrieval.encoder import load_encoder
 
 
 class Closest(NamedTuple):
@@ -28,7 +28,7 @@ def closest(
     index, are compared with it: at least one.
     """
     encoder = load_encoder(embedder)
-    vectors, known = encode(encoder, texts), encode(encoder, others)
+    vectors, known = encoder.encode(texts), encoder.encode(others)
     found = []
     for text, vector, indices in zip(texts, vectors, among, strict=True):
         meaning = known[list(indices)] @ vector

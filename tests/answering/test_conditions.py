@@ -10,6 +10,7 @@ from lib.answering.conditions import Bench
 from lib.answering.shelf import Shelf
 from lib.models.prompts import INSTRUCTIONS, user_message
 from lib.retrieval.contexts import PLANTED
+from lib.retrieval.encoder import Encoder, load_encoder
 from lib.studies import Block, Condition
 
 K = 3
@@ -416,6 +417,34 @@ def test_latency_is_measured_once_for_every_question_without_the_cache(bench, la
     assert all(milliseconds > 0 for times in measured.values() for milliseconds in times)
     assert len(asked_alone) == 2 * (1 + len(questions))  # the first of each condition warms up and is not counted
     assert not layouts
+
+
+@pytest.fixture
+def embedded(monkeypatch):
+    """All texts that any encoder embeds, in order."""
+    texts, original = [], Encoder.encode
+    monkeypatch.setattr(Encoder, "encode", lambda self, batch: texts.extend(batch) or original(self, batch))
+    return texts
+
+
+def test_a_question_is_embedded_once_for_all_settings_and_contexts(tiny_study, small_corpus, embedded):
+    load_encoder.cache_clear()
+    shelf = Bench(tiny_study, small_corpus).shelf
+    questions = small_corpus.ask("paraphrase")
+    for name in (None, "windows", "whole", "reranked"):
+        shelf.find(questions, name)
+        for kind in ("retrieved", "reversed", "poisoned", "gold", "distractors"):
+            shelf.passages(questions, kind, name)
+    shelf.index.nearest([question.text for question in questions])
+    assert [embedded.count(question.text) for question in questions] == [1] * len(questions)
+
+
+def test_what_is_timed_embeds_its_question_each_time(bench, embedded):
+    questions = asked(bench, "paraphrase")
+    bench.shelf.passages(questions, "retrieved")
+    embedded.clear()
+    bench.latency(["rag"], questions)
+    assert embedded == [questions[0].text, *(question.text for question in questions)]  # the first warms up
 
 
 def test_the_ledger_counts_what_each_condition_read_and_wrote(tiny_study, small_corpus):

@@ -97,7 +97,7 @@ def test_a_smaller_k_is_the_beginning_of_a_larger(index):
 
 
 def test_dense_order_is_that_of_the_cosines(index):
-    question, *vectors = index.encode(["Who repays the tax?", *(p.titled for p in PASSAGES)])
+    question, *vectors = index.encoder.encode(["Who repays the tax?", *(p.titled for p in PASSAGES)])
     cosines = {p.id: float(question @ vector) for p, vector in zip(PASSAGES, vectors, strict=True)}
     assert search(index, "Who repays the tax?", "dense", 12) == sorted(cosines, key=cosines.get, reverse=True)
 
@@ -189,7 +189,9 @@ def test_reranking_orders_what_was_found_by_its_nearest_sentence(cache):
     )
     assert sorted(plain) == sorted(reranked)
     best = {
-        p.id: float(max(index.encode(sentences_of(p)) @ index.encode([question])[0])) for p in passages if p.id in plain
+        p.id: float(max(index.encoder.encode(sentences_of(p)) @ index.encoder.encode([question])[0]))
+        for p in passages
+        if p.id in plain
     }
     assert reranked == sorted(plain, key=best.get, reverse=True)
     assert reranked[0] == "hidden"
@@ -213,8 +215,8 @@ def test_sentences_stand_under_the_heading_and_leave_headings_out():
 
 def test_the_nearest_passages_cosine_is_that_of_the_best_dense_hit(index):
     questions = ["Who treats the sick?", "late fee", "zebra crossing algebra"]
-    vectors = index.encode([p.titled for p in PASSAGES])
-    expected = [float(max(vectors @ question)) for question in index.encode(questions)]
+    vectors = index.encoder.encode([p.titled for p in PASSAGES])
+    expected = [float(max(vectors @ question)) for question in index.encoder.encode(questions)]
     assert index.nearest(questions) == pytest.approx(expected, abs=1e-5)
 
 
