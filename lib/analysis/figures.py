@@ -38,7 +38,7 @@ def color_of(condition: str) -> str:
         return HYBRID
     if condition.startswith("rag"):
         return RETRIEVED
-    if condition.startswith(("lora", "full")):
+    if condition.startswith(("lora", "rslora", "dora", "attention", "full")):
         return TUNED
     return CONTROL if condition.startswith("noise") else BASE
 
@@ -233,4 +233,28 @@ def agreement(table: pd.DataFrame) -> Axes:
     ax.set(title=title, xlabel="mean cosine of two examples' gradients; line: 95 % interval over facts")
     ax.grid(axis="x", alpha=0.25)
     ax.legend(frameon=False, fontsize=9)
+    return ax
+
+
+def aims(table: pd.DataFrame) -> Axes:
+    """How many times over each aim of speed is met, one bar a row from 1, on a logarithmic axis: columns what, measured, aim,
+    reached. Right of 1 the aim is met. The title counts those that are; of an empty table it says so.
+    """
+    if table.empty:
+        return _nothing("Speed: nothing was measured")
+    met = table.reached >= 1
+    figure, ax = plt.subplots(figsize=(8, 0.42 * len(table) + 1.3), layout="constrained")
+    places = range(len(table), 0, -1)
+    colours = [RETRIEVED if row else TUNED for row in met]
+    ax.barh(places, table.reached - 1, left=1, color=colours, height=0.6)
+    ax.axvline(1, color=BASE, linewidth=1)
+    for place, row in zip(places, table.itertuples(), strict=True):
+        label, end = f"{row.measured}, aim {row.aim}", (max(1, row.reached), place)
+        ax.annotate(label, end, (5, 0), textcoords="offset points", va="center", fontsize=9)
+    ax.set_xscale("log")
+    ax.set_xticks([0.25, 0.5, 1, 2], ["a quarter", "half", "as aimed", "twice"])
+    ax.minorticks_off()
+    ax.set_yticks(places, table.what)
+    ax.set(title=f"Speed: {met.sum()} of {len(table)} aims are met", xlabel="measured, in times of the aim")
+    ax.set(xlim=(min(0.2, 0.9 * table.reached.min()), 6 * max(1, table.reached.max())))
     return ax

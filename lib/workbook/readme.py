@@ -1,62 +1,23 @@
-"""The generated parts of README.md: every number in it comes from results/ of the default study."""
+"""The generated parts of README.md: every number in it comes from results/ of the default study, or from benchmarks/."""
 
 import json
 import re
 
 from lib import paths, runs
-from lib.analysis import decision, findings, scoreboard
+from lib.analysis import decision, figures, findings, scoreboard
 from lib.studies import Study
 from lib.study_file import load_study
-from lib.workbook import answer
+from lib.workbook import aims, answer
 from lib.workbook.index import FLIPS_HEADER, HEADLINE_HEADER, headline_rows
 
 RESULTS = paths.RESULTS / "itr"
-# What `make bench` measures beside what was aimed at: its row, what it says, how it is written, and the aim.
-AIMS = (
-    ("train_ratio/trl_default", "training tokens a second, over TRL's defaults", "{:.1f} times", "at least 5"),
-    (
-        "train_ratio/trl_no_checkpointing",
-        "the same, over TRL without activation checkpointing",
-        "{:.1f} times",
-        "at least 4",
-    ),
-    (
-        "train_share_of_matmul_peak",
-        "training, as a share of what a plain matrix product reaches",
-        "{:.0%}",
-        "at least 25%",
-    ),
-    (
-        "generate_ratio/plain_8",
-        "answer tokens a second, over plain `generate` in batches of 8",
-        "{:.1f} times",
-        "at least 4",
-    ),
-    ("generate_ratio/plain_best", "the same, over its best batch size", "{:.1f} times", "at least 1.3"),
-    (
-        "retrieve_approximate_dense_ms_p50/100000",
-        "a search by vectors among 10^5 passages, approximate (IVF, 8 bits), median",
-        "{:.0f} ms",
-        "at most 10",
-    ),
-    ("retrieve_approximate_dense_ms_p50/1000000", "the same among 10^6", "{:.0f} ms", "at most 25"),
-    ("approximate_recall@10/dense/100000", "its recall@10 of exact search, 10^5", "{:.2f}", "at least 0.95"),
-    ("approximate_recall@10/dense/1000000", "the same, 10^6", "{:.2f}", "at least 0.95"),
-    (
-        "retrieve_approximate_dense_memory_gib/1000000",
-        "memory of the process that searches 10^6",
-        "{:.1f} GiB",
-        "at most 2",
-    ),
-    ("retrieve_ms_p50/1000", "the workbook's own search, words and vectors, exact, 10^3", "{:.0f} ms", ""),
-    ("retrieve_ms_p50/100000", "the same, 10^5", "{:.0f} ms", ""),
-)
 
 
 def write() -> None:
     """Rewrite the generated blocks of README.md and the figure beside them."""
-    path = paths.ROOT / "README.md"
+    path, figure = paths.ROOT / "README.md", figures.aims(aims.reached(_speeds()[1])).figure
     runs.write_atomic(path, filled(path.read_text(encoding="utf-8")))
+    figure.savefig(paths.BENCHMARKS / "speed.svg", metadata={"Date": None})
 
 
 def filled(text: str) -> str:
@@ -169,13 +130,15 @@ def times_block() -> str:
 
 
 def speed_block() -> str:
-    """What `make bench` measured beside its aims; a row that was not measured is said to be missing."""
+    """What `make bench` measured beside its aims, and the figure."""
+    machine, values = _speeds()
+    table = _markdown_table(["what", "measured", "aim"], aims.table_rows(values))
+    return f"{table}\n\nDevice: {machine}.\n\n![How many times over each aim of speed is met](benchmarks/speed.svg)"
+
+
+def _speeds() -> tuple[str, dict[str, float]]:
     measured = json.loads((paths.BENCHMARKS / "latest.json").read_text())
-    values = {row["id"]: row["value"] for row in measured["rows"]}
-    rows = [
-        [what, form.format(values[name]) if name in values else "not measured", aim] for name, what, form, aim in AIMS
-    ]
-    return f"{_markdown_table(['what', 'measured', 'aim'], rows)}\n\nDevice: {measured['machine']}."
+    return measured["machine"], {row["id"]: row["value"] for row in measured["rows"]}
 
 
 BLOCKS = {

@@ -168,6 +168,9 @@ def test_a_row_without_an_interval_is_still_drawn():
         ("gemma", figures.BASE),
         ("lora_raw_20ep", figures.TUNED),
         ("full", figures.TUNED),
+        ("rslora_r64", figures.TUNED),
+        ("dora_r64", figures.TUNED),
+        ("attention_r64", figures.TUNED),
         ("rag_gold", figures.RETRIEVED),
         ("hybrid_raft", figures.HYBRID),
         ("raft_closed", figures.HYBRID),
@@ -275,3 +278,20 @@ def test_agreement_names_the_least_and_draws_the_intervals_of_its_table():
     assert [label.get_text() for label in ax.get_yticklabels()] == ["raw", "uniform"]
     drawn = [[float(x) for x, _ in segment] for part in ax.collections for segment in part.get_segments()]
     assert drawn == [[0.05, 0.15], [0.2, 0.4], [0.1, 0.3], [0.6, 0.8]]
+
+
+AIMS = pd.DataFrame({"what": ["slow", "fast"], "measured": ["1", "8"], "aim": ["4", "4"], "reached": [0.25, 2.0]})
+
+
+def test_bars_of_aims_start_at_one_and_the_title_counts_what_is_met():
+    ax = figures.aims(AIMS)
+    assert ax.get_title(loc="left") == "Speed: 1 of 2 aims are met"
+    ends = [(bar.get_x(), bar.get_x() + bar.get_width(), to_hex(bar.get_facecolor())) for bar in ax.patches]
+    assert ends == [(1, pytest.approx(0.25), figures.TUNED.lower()), (1, pytest.approx(2.0), figures.RETRIEVED.lower())]
+    assert [text.get_text() for text in ax.get_yticklabels()] == ["slow", "fast"]
+    assert [text.get_text() for text in ax.texts] == ["1, aim 4", "8, aim 4"]
+
+
+def test_an_aim_just_met_counts_as_met_and_no_aim_measured_says_so():
+    assert figures.aims(AIMS.assign(reached=1.0)).get_title(loc="left") == "Speed: 2 of 2 aims are met"
+    assert figures.aims(AIMS[:0]).get_title(loc="left") == "Speed: nothing was measured"
