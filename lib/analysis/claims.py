@@ -1,7 +1,7 @@
 """From rows and the registration to a verdict for every claim. No number is typed here and none is chosen here."""
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
 from itertools import product
 from types import MappingProxyType
@@ -42,7 +42,8 @@ PLAIN = ("loss", "gradient_cosine", "gradient_link")
 class Finding(NamedTuple):
     """One contrast decided: its effect with interval, how many facts, and why the verdict is what it is.
 
-    p belongs to the verdict: two-sided against the margin, or of equivalence; NaN where no interval is. detectable is
+    seeds: of the first side, and of the second where there is one. p belongs to the verdict: two-sided against the margin,
+    or of equivalence; NaN where no interval is. detectable is
     planned (`lib.analysis.planning`), never from the rows that decide.
     """
 
@@ -52,7 +53,7 @@ class Finding(NamedTuple):
     low: float
     high: float
     n: int
-    seeds: int
+    seeds: tuple[int, ...]
     detectable: float
     p: float
     note: str
@@ -131,7 +132,7 @@ def find(contrast: Contrast, evidence: Evidence) -> Finding:
         result.low,
         result.high,
         result.n,
-        a.seed.nunique(),
+        (a.seed.nunique(), b.seed.nunique()),
         math.nan if column == "prompt_tokens" else detectable(contrast, evidence.dev, column, result.n),
         max(_p_value(contrast, verdict, differences(*pair, column), difference_interval) for pair in pairs),
         note,
@@ -140,7 +141,7 @@ def find(contrast: Contrast, evidence: Evidence) -> Finding:
 
 
 def _unmeasured(contrast: Contrast, n: int, note: str) -> Finding:
-    return Finding(contrast, "undecided", math.nan, math.nan, math.nan, n, 0, math.nan, math.nan, note, [])
+    return Finding(contrast, "undecided", math.nan, math.nan, math.nan, n, (), math.nan, math.nan, note, [])
 
 
 def _mcnemar_note(a: pd.DataFrame, b: pd.DataFrame, result: Difference) -> str:
@@ -166,9 +167,8 @@ def _alone(contrast: Contrast, rows: pd.DataFrame, column: str) -> Finding:
     means = [per_fact(reading, column).to_numpy() for reading in readings(rows, column)]
     p = max(_p_value(contrast, verdict, values, share_interval) for values in means)
     ids = [_row_id(row) for row in rows.head(5).itertuples()]
-    return Finding(
-        contrast, verdict, result.value, result.low, result.high, result.n, rows.seed.nunique(), math.nan, p, "", ids
-    )
+    seeds = (rows.seed.nunique(),)
+    return Finding(contrast, verdict, result.value, result.low, result.high, result.n, seeds, math.nan, p, "", ids)
 
 
 def _p_value(
@@ -188,7 +188,7 @@ def _on_losses(contrast: Contrast, losses: Mapping[str, list[float]]) -> Finding
     value = sum(a) / len(a) - sum(b) / len(b)
     verdict = decide(contrast, value=value, low=value, high=value, low90=value, high90=value)
     note = f"final training losses {sum(a) / len(a):.3f} and {sum(b) / len(b):.3f}; no interval from {len(a)} seed(s)"
-    return Finding(contrast, verdict, value, math.nan, math.nan, len(a), len(a), math.nan, math.nan, note, [])
+    return Finding(contrast, verdict, value, math.nan, math.nan, len(a), (len(a), len(b)), math.nan, math.nan, note, [])
 
 
 def _on_latencies(contrast: Contrast, latencies: Mapping[str, list[float]]) -> Finding:
@@ -201,7 +201,7 @@ def _on_latencies(contrast: Contrast, latencies: Mapping[str, list[float]]) -> F
     )
     p = _p_value(contrast, verdict, (pairs.a - pairs.b).to_numpy(), difference_interval)
     note = f"median {pairs.a.median():.0f} ms against {pairs.b.median():.0f} ms, one question at a time"
-    return Finding(contrast, verdict, result.value, result.low, result.high, result.n, 1, math.nan, p, note, [])
+    return Finding(contrast, verdict, result.value, result.low, result.high, result.n, (1, 1), math.nan, p, note, [])
 
 
 def _on_gradients(contrast: Contrast, gradients: Mapping[str, dict[str, list]]) -> Finding:
@@ -217,7 +217,7 @@ def _on_gradients(contrast: Contrast, gradients: Mapping[str, dict[str, list]]) 
     (low, high), (low90, high90) = interval(values, level=0.95), interval(values, level=0.90)
     verdict = decide(contrast, value=value, low=low, high=high, low90=low90, high90=high90)
     p = _p_value(contrast, verdict, values, interval)
-    return Finding(contrast, verdict, value, low, high, len(values), 1, math.nan, p, "", [])
+    return Finding(contrast, verdict, value, low, high, len(values), (1,), math.nan, p, "", [])
 
 
 def _sample_rows(a: pd.DataFrame, b: pd.DataFrame, column: str) -> list[str]:
@@ -254,12 +254,12 @@ def judge_claims(claims: Mapping[str, Claim], evidence: Evidence) -> dict[str, t
     for places in families.values():
         adjusted = holm([found[name][place].p for name, place in places])
         for (name, place), p in zip(places, adjusted, strict=True):
-            found[name][place] = _corrected(found[name][place], p, len(places))
+            found[name][place] = _corrected(found[name][place], p, f"among {len(places)} contrasts {p:.2g} (Holm)")
     return {name: (combine([f.verdict for f in findings]), findings) for name, findings in found.items()}
 
 
-def _corrected(finding: Finding, adjusted: float, family: int) -> Finding:
-    told = f"p = {finding.p:.2g}, among {family} contrasts {adjusted:.2g} (Holm)"
+def _corrected(finding: Finding, adjusted: float, words: str) -> Finding:
+    told = f"p = {finding.p:.2g}, {words}"
     note = f"{told}; {finding.note}" if finding.note else told
     lost = finding.verdict != "undecided" and adjusted > ALPHA
     verdict = "undecided" if lost else finding.verdict
@@ -283,7 +283,7 @@ def describe(finding: Finding) -> str:
         text += (
             f" (95 % interval {scale * finding.low:+.{digits}f} to {scale * finding.high:+.{digits}f}, n = {finding.n}"
         )
-        text += f", seeds {finding.seeds})"
+        text += f", seeds {' and '.join(str(count) for count in dict.fromkeys(finding.seeds))})"
     if not math.isnan(finding.detectable):
         text += f"; smallest detectable {100 * finding.detectable:.1f} points"
     return text + (f"; {finding.note}" if finding.note else "")
@@ -301,16 +301,29 @@ def claims_json(study: Study, evidence: Evidence) -> dict[str, dict]:
 
 
 def takeaways(study: Study, notebook: str, evidence: Evidence) -> str:
-    """The claims registered for a notebook, decided among themselves and in words, as Markdown bullets.
+    """The claims registered for a notebook, decided and in words, as Markdown bullets.
 
-    The findings notebook corrects for the contrasts of all claims, and may leave open what is decided here.
+    The p-values of other notebooks' contrasts are not known here, so each p is multiplied by the number of all contrasts of
+    its family (Bonferroni), which Holm's method, as the findings notebook applies it, never exceeds: what holds or fails here
+    does so there, and what is left open here may be decided there.
     """
-    own = {name: claim for name, claim in study.claims.items() if claim.notebook == notebook}
+    families = Counter(contrast.family for claim in study.claims.values() for contrast in claim.contrasts)
     bullets = []
-    for name, (verdict, findings) in judge_claims(own, evidence).items():
-        effects = "; ".join(describe(finding) for finding in findings) or f"missing: {own[name].missing}"
-        bullets.append(f"- **{name} {verdict.replace('_', ' ')}.** {own[name].text} {effects}.")
+    for name, claim in study.claims.items():
+        if claim.notebook == notebook:
+            findings = [_bounded(find(contrast, evidence), families[contrast.family]) for contrast in claim.contrasts]
+            verdict = combine([finding.verdict for finding in findings]).replace("_", " ")
+            effects = "; ".join(describe(finding) for finding in findings) or f"missing: {claim.missing}"
+            bullets.append(f"- **{name} {verdict}.** {claim.text} {effects}.")
     return "\n".join(bullets)
+
+
+def _bounded(finding: Finding, family: int) -> Finding:
+    """Corrected for a family of which this is all that is known; one without a p-value as it is."""
+    if math.isnan(finding.p):
+        return finding
+    bound = min(1.0, family * finding.p)
+    return _corrected(finding, bound, f"among the study's {family} contrasts at most {bound:.2g} (Bonferroni)")
 
 
 def score(

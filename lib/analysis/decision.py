@@ -203,7 +203,7 @@ def kept_current(table: pd.DataFrame, ledger: Sequence[dict], *, recipe: str, in
     return ways
 
 
-UPDATE_HEADER = ["way", "condition", "seconds", "training tokens", "USD per update", "seconds per answer"]
+UPDATE_HEADER = ["way", "condition", "seconds", "training tokens", "USD per update", "seconds per answer, in batches"]
 
 
 def update_rows(ways: Sequence[Approach], ledger: Sequence[dict], needs: Decision, *, recipe: str) -> list[list]:

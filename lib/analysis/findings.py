@@ -32,16 +32,18 @@ def brief(evidence: str) -> list[str]:
 
 
 def section(name: str, claim: Claim, decided: dict) -> str:
-    """One claim in Markdown: verdict, every contrast on its own line, the margin's reason, and what else it could mean.
+    """One claim in Markdown: verdict, every contrast on its own line, the margin's reason, and what had been expected.
 
-    The last is told only of a claim that does not hold: it was written before the run, for that case.
+    The last is told only of a claim that does not hold: it was registered for that case, and no row has been asked about it.
     """
     parts = [f"### {name}", f"**{VERDICTS[decided['verdict']].capitalize()}.** {decided['claim']}"]
     parts.append("\n".join(f"- {effect}" for effect in decided["evidence"].split(" | ")))
     if claim.margin_reason:
         parts.append(f"*Margin:* {claim.margin_reason}")
     if claim.otherwise and decided["verdict"] != "held":
-        parts.append(f"*If it does not hold, likeliest because:* {claim.otherwise}")
+        parts.append(
+            f"*Registered for the case that it does not hold, and not checked against these rows:* {claim.otherwise}"
+        )
     return "\n\n".join(parts)
 
 

@@ -100,15 +100,18 @@ def knowledge_strata(table: pd.DataFrame) -> pd.Series:
 
 
 def by_stratum(table: pd.DataFrame, strata: pd.Series, conditions: Sequence[str]) -> pd.DataFrame:
-    """Accuracy of each condition (columns) in each stratum of facts (index), and how many facts; NaN where none was asked.
+    """Accuracy of each condition (columns) in each stratum of facts (index) as text, "17 % of 30": of so many facts that this
+    condition was asked about; empty where it was asked about none.
 
     strata: a label for each fact; facts without one are left out. Seeds and wordings are averaged within a fact first.
     """
     asked = table[table.condition.isin(conditions) & table.unit.isin(strata.index)]
     asked = asked.assign(stratum=asked.unit.map(strata))
-    shares = asked.groupby(["condition", "stratum", "unit"]).correct.mean().groupby(["condition", "stratum"]).mean()
-    columns = [name for name in conditions if name in set(asked.condition)]
-    return shares.unstack("condition").reindex(columns=columns).assign(facts=asked.groupby("stratum").unit.nunique())
+    per_unit = asked.groupby(["condition", "stratum", "unit"]).correct.mean().groupby(["condition", "stratum"])
+    told = per_unit.agg(lambda shares: f"{100 * shares.mean():.0f} % of {len(shares)}")
+    return told.unstack("condition", fill_value="").reindex(
+        columns=[n for n in conditions if n in set(asked.condition)]
+    )
 
 
 def right_before(table: pd.DataFrame, condition: str, probe: str) -> set[str]:

@@ -76,10 +76,13 @@ class Shelf:
         return set().union(*(gold.get(fact_id, set()) for fact_id in question.fact_ids))
 
     def find(self, questions: Sequence[Question], retrieval: str | None) -> list[list[str]]:
-        """The ids of the passages a setting finds for each question, best first: more than any context shows, and 10 at least."""
-        settings = self.study.retrieval_named(retrieval)
+        """The ids of the passages a setting finds for each question, best first, `depth` of them."""
         texts = [question.text for question in questions]
-        return self.index_of(retrieval).find(texts, settings, k=max(settings.k + 8, 10))
+        return self.index_of(retrieval).find(texts, self.study.retrieval_named(retrieval), k=self.depth(retrieval))
+
+    def depth(self, retrieval: str | None) -> int:
+        """How many passages a setting looks for: more than any context shows, and 10 at least. Fusion ranks among these."""
+        return max(self.study.retrieval_named(retrieval).k + 8, 10)
 
     def passages(
         self, questions: Sequence[Question], kind: str, retrieval: str | None = None, vintage: str | None = None

@@ -4,12 +4,12 @@ python -m lib.workbook.execute STUDY
 """
 
 import os
-import subprocess
 import sys
 import time
 from pathlib import Path
 
 import nbformat
+from traitlets.config import Config
 
 from lib import paths, runs
 from lib.corpus.load import load_corpus
@@ -17,7 +17,16 @@ from lib.studies import Study
 from lib.study_file import load_study, locate_study
 from lib.workbook import show
 
+# Of one cell.
 TIMEOUT_SECONDS = 6 * 3600
+# What every kernel of a headless run finds in its environment, and how it is spoken to: nobody else on the machine listens.
+KERNEL_ENVIRONMENT = {
+    "WORKBOOK_HEADLESS": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+    "RUST_LOG": "error",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+}
+KERNEL = Config(KernelManager={"transport_encryption": "auto"})
 
 
 def notebooks_of(study: Study) -> list[Path]:
@@ -60,44 +69,28 @@ def execute(study: Study, study_file: Path, notebook: Path) -> float:
 
     The executed copy appears only when the run succeeded; a failed one is left beside it as *.failed.ipynb.
     """
+    # Imported here: a run with nothing to do shall say so at once.
+    import papermill
+    from nbclient.exceptions import CellTimeoutError, DeadKernelError
+
     target, key = executed_copy(study, notebook), inputs_hash(study, notebook)
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_suffix(".failed.ipynb")
     started = time.time()
-    environment = {
-        **os.environ,
-        "WORKBOOK_HEADLESS": "1",
-        "TOKENIZERS_PARALLELISM": "false",
-        "RUST_LOG": "error",
-        "HF_HUB_DISABLE_TELEMETRY": "1",
-    }
-    command = [
-        sys.executable,
-        "-m",
-        "papermill",
-        str(notebook),
-        str(partial),
-        "-p",
-        "STUDY",
-        str(study_file),
-        "--cwd",
-        str(paths.ROOT),
-        "-k",
-        "python3",
-        "--no-progress-bar",
-        "--log-level",
-        "ERROR",
-    ]
-    finished = subprocess.run(
-        command,
-        env=environment,
-        timeout=TIMEOUT_SECONDS,
-        check=False,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-    )
-    if finished.returncode:
-        raise SystemExit(f"{notebook.name} failed; read {partial}")
+    os.environ.update(KERNEL_ENVIRONMENT)
+    try:
+        papermill.execute_notebook(
+            notebook,
+            partial,
+            parameters={"STUDY": str(study_file)},
+            cwd=paths.ROOT,
+            kernel_name="python3",
+            progress_bar=False,
+            execution_timeout=TIMEOUT_SECONDS,
+            config=KERNEL,
+        )
+    except (papermill.PapermillExecutionError, CellTimeoutError, DeadKernelError) as error:
+        raise SystemExit(f"{error}\n{notebook.name} failed; read {partial}") from None
     os.replace(partial, target)
     seconds = time.time() - started
     runs.write_json(target.with_suffix(".json"), {"inputs": key, "seconds": round(seconds, 1)})

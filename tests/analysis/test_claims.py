@@ -186,7 +186,7 @@ def test_a_condition_without_rows_raises_and_is_named():
 def test_seeds_are_pooled_within_facts():
     seen = evidence(rows("tuned", [1, 0]), rows("tuned", [0, 1], seed=1), rows("base", [0, 0]))
     found = find(contrast(), seen)
-    assert (found.value, found.n, found.seeds) == (0.5, 2, 2)
+    assert (found.value, found.n, found.seeds) == (0.5, 2, (2, 1))
     assert (found.low, found.high) == pytest.approx((-0.2978, 0.7978), abs=1e-4)  # see test_stats, two facts at 1/2
     assert found.note == "exact McNemar by seed, p = 0: 1 (1 against 0 facts), 1: 1 (1 against 0 facts)"
 
@@ -424,6 +424,21 @@ def test_takeaways_are_those_of_the_notebook():
     seen = evidence(rows("tuned", THIRTY_MORE), rows("base", NONE))
     assert claims.takeaways(study, "07", seen) == "- **C9 undecided.** Some day. missing: no rows yet."
     assert claims.takeaways(study, "02", seen).startswith("- **C2 not held.** Tuning helps. accuracy (paraphrase)")
+
+
+def test_a_takeaway_is_never_surer_than_the_findings_will_be():
+    """What 02 holds on its own contrasts, 08 may leave open among those of all claims: then 02 leaves it open too."""
+    seen = evidence(rows("tuned", [1] * 9 + [0] * 31), rows("base", NONE))
+    own = CLAIM.model_copy(update={"contrasts": (contrast("greater", 0.0),)})
+    p = find(own.contrasts[0], seen).p
+    fits = int(claims.ALPHA / p)
+    for others, verdict in ((fits - 1, "held"), (fits, "undecided")):
+        elsewhere = MISSING.model_copy(update={"contrasts": own.contrasts * others})
+        told = claims.takeaways(SimpleNamespace(claims={"C2": own, "C9": elsewhere}), "02", seen)
+        assert told.startswith(f"- **C2 {verdict}.**") and f"among the study's {others + 1} contrasts at most" in told
+        study = SimpleNamespace(claims={"C2": own, "C9": elsewhere})
+        final = claims.judge_claims(study.claims, seen)["C2"][0]
+        assert verdict in (final, "undecided")
 
 
 def test_where_nothing_differs_greater_is_seldom_held():
