@@ -31,7 +31,7 @@ def hybrid(study: Study, chosen: str | None) -> str:
 def short_answer(
     study: Study, lines: Mapping[str, dict], claims: Mapping[str, dict], chosen: str | None
 ) -> tuple[str, str]:
-    """What to do; and how good it gets, and for which model. Empty words for a study that does not register C9 and C16.
+    """What to do; and what it was compared with, how good it gets, and for which model. Empty words for a study that does not register C9 and C16.
 
     chosen: the candidate that `hybrid` stands for.
     """
@@ -43,8 +43,10 @@ def short_answer(
     best = max(shares, key=lambda line: line["value"])
     enough = "" if best["high"] >= study.decision.least_accuracy else "; none is good enough to rely on"
     further = BOTH[claims["C16"]["verdict"]].format(hybrid(study, chosen))
+    tuned = " and ".join(f"`{contrast.b}`" for contrast in study.claims["C9"].contrasts)
     return f"Short answer: {RETRIEVE[claims['C9']['verdict']]}", (
-        f"{further} ({points}). The best of them is right on {100 * best['value']:.0f} % of the facts"
+        f"Fine-tuning here is {tuned}, and no other arm. {further} ({points}). The best of the {len(shares)} approaches "
+        f"that the decision below compares is right on {100 * best['value']:.0f} % of the facts"
         f"{enough}. All this was measured on {study.models['base']}: the method carries over to another model, the numbers "
         "need not."
     )
