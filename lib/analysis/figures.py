@@ -105,7 +105,9 @@ def loss_curves(logs: Mapping[str, Sequence[dict]], *, steps_per_epoch: Mapping[
     lowest = min(ends, key=ends.get)
     ax.set(title=f"Training loss: lowest at the end {ends[lowest]:.2f}, {lowest}", xlabel="exposures per fact (epochs)")
     ax.set(ylabel="loss, nats per answer token", ylim=(0, None))
-    ax.legend(frameon=False, fontsize=9)
+    # Many names would stand on the curves: then they stand beside them.
+    beside = {"loc": "upper left", "bbox_to_anchor": (1, 1)} if len(logs) > len(LINES) else {}
+    ax.legend(frameon=False, fontsize=9, **beside)
     return ax
 
 

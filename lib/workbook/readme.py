@@ -1,16 +1,26 @@
-"""The generated parts of README.md: every number in it comes from results/ of the default study, or from benchmarks/."""
+"""The generated parts of README.md: every number in it comes from results/, most of the default study, or from benchmarks/."""
 
 import json
 import re
+from pathlib import Path
 
 from lib import paths, runs
 from lib.analysis import decision, figures, findings, scoreboard
+from lib.analysis.tables import estimate_of, percent
 from lib.studies import Study
 from lib.study_file import load_study
 from lib.workbook import aims, answer
 from lib.workbook.index import FLIPS_HEADER, HEADLINE_HEADER, headline_rows
 
-RESULTS = paths.RESULTS / "itr"
+RESULTS, ARMS = paths.RESULTS / "itr", paths.RESULTS / "ranks"
+ARMS_HEADER = [
+    "arm",
+    "final loss",
+    "trained wording",
+    "unseen wording",
+    "known before and still right",
+    "perplexity, times base",
+]
 
 
 def write() -> None:
@@ -35,13 +45,13 @@ def filled(text: str) -> str:
     return re.sub(r"<!-- generated: (?P<name>[a-z]+) -->\n.*?<!-- end -->", fill, text, flags=re.DOTALL)
 
 
-def _published() -> Study:
+def _published(folder: Path = RESULTS) -> Study:
     """The study as it was when the published results were made; the study file may have changed since."""
-    return Study.model_validate(next(iter(_summaries().values()))["parameters"])
+    return Study.model_validate(next(iter(_summaries(folder).values()))["parameters"])
 
 
-def _summaries() -> dict[str, dict]:
-    return scoreboard.saved_summaries(RESULTS)
+def _summaries(folder: Path = RESULTS) -> dict[str, dict]:
+    return scoreboard.saved_summaries(folder)
 
 
 def changed_since(published: Study, current: Study, asked: int) -> str:
@@ -55,8 +65,8 @@ def changed_since(published: Study, current: Study, asked: int) -> str:
     )
 
 
-def _scoreboard() -> dict[str, dict]:
-    return {line["id"]: line for line in json.loads((RESULTS / "scoreboard.json").read_text())}
+def _scoreboard(folder: Path = RESULTS) -> dict[str, dict]:
+    return {line["id"]: line for line in json.loads((folder / "scoreboard.json").read_text())}
 
 
 def _claims() -> dict[str, dict]:
@@ -106,6 +116,25 @@ def decision_block() -> str:
     )
 
 
+def arms_block() -> str:
+    """What each arm of the study of arms learned and forgot, as a Markdown table, the largest final loss first."""
+    lines, rows = _scoreboard(ARMS), []
+    arms = _published(ARMS).grids["04_rank_sweep"][1].conditions
+    for arm in sorted(arms, key=lambda arm: -lines[f"loss/{arm}"]["value"]):
+        shares = [lines[f"{kind}/{arm}"] for kind in ("accuracy/trained", "accuracy/paraphrase", "kept")]
+        ratio = lines[f"perplexity_ratio/{arm}"]
+        rows.append(
+            [
+                arm,
+                f"{lines[f'loss/{arm}']['value']:.3f}",
+                *(percent(estimate_of(line), digits=0, counted=False) for line in shares),
+                f"{ratio['value']:.2f} ({ratio['low']:.2f} to {ratio['high']:.2f})",
+            ]
+        )
+    counted = f"Counted are {shares[0]['n']} facts, and {shares[2]['n']} items that the base model knew."
+    return f"{_markdown_table(ARMS_HEADER, rows)}\n\n{counted}"
+
+
 def _markdown_table(header: list[str], rows: list[list[str]]) -> str:
     return "\n".join("| " + " | ".join(row) + " |" for row in [header, ["---"] * len(header), *rows])
 
@@ -142,6 +171,7 @@ def _speeds() -> tuple[str, dict[str, float]]:
 
 
 BLOCKS = {
+    "arms": arms_block,
     "speed": speed_block,
     "answer": answer_block,
     "table": table_block,
