@@ -16,3 +16,13 @@ CACHE = Path(os.environ.get("WORKBOOK_CACHE", ROOT / ".cache"))
 
 # Passage indexes are in the cache, or under this folder or object-store URL (s3://bucket/prefix), to be shared by machines.
 INDEXES = os.environ.get("WORKBOOK_INDEXES", "")
+
+
+def read_text(path: Path) -> str:
+    """The text of a file that people write. Raises ValueError with file, line and byte where it is not UTF-8."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        found = error.object[error.start]
+        raise ValueError(f"{path}:{line}: not UTF-8 (byte 0x{found:02x}); save the file as UTF-8") from None

@@ -12,12 +12,24 @@ from lib.corpus.records import Probe
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
 Judge = Literal["keyfacts", "claude"]
+# The probe that a contrast of such a metric names; but for kept, no grid need ask it.
+MEASURED_ON = {
+    "loss": "training",
+    "gradient_cosine": "training",
+    "gradient_link": "training",
+    "latency_ms": "paraphrase",
+    "kept": "kept",
+}
+# Metrics that are a comparison or nothing.
+OF_TWO = ("loss", "latency_ms", "gradient_cosine")
+# `kept` is asked by these: the questions that are screened for what the base model knows.
+SCREENED = ("general", "easy")
 
 
 class Misplaced(ValueError):
     """A problem found while checking a whole section, and where in that section it is."""
 
-    def __init__(self, location: tuple[str | int, ...], value: str, message: str):
+    def __init__(self, location: tuple[str | int, ...], value: object, message: str):
         super().__init__(message)
         self.location, self.value = location, value
 
@@ -88,6 +100,12 @@ class Recipe(Schema):
     facts: int | None = Field(None, ge=2)
     split: Literal["test", "dev"] = _later("test")
     seeds: tuple[int, ...] = Field((0,), min_length=1)
+
+    @model_validator(mode="after")
+    def _seeds_differ(self):
+        if len(set(self.seeds)) < len(self.seeds):
+            raise Misplaced(("seeds",), list(self.seeds), "a seed is given twice; each is trained once")
+        return self
 
     @model_validator(mode="after")
     def _adapter_shape(self):
@@ -185,10 +203,11 @@ class Contrast(Schema):
     direction, on the difference d = a - b (or on a's value) with its 95 % interval [low, high]:
     greater  held if low > margin, not_held if high <= margin
     less     held if high < margin, not_held if low >= margin
-    differs  held if the interval excludes 0, else undecided
+    differs  held if low > margin or high < -margin, else undecided
     flat     held if the 90 % interval lies in [-margin, margin], not_held if the 95 % interval excludes it
 
-    A verdict must survive Holm's correction over all contrasts of its `family`, or the contrast is undecided.
+    The margin of differs and flat is 0 or more. A verdict must survive Holm's correction over all contrasts of its `family`,
+    or the contrast is undecided.
     `right_before` keeps to the replaced rules whose old value each of these conditions gave; too few of them decide nothing.
     gradient_cosine is the mean cosine of the examples' whole gradients before training; gradient_link, of `a` alone, the
     rank correlation over facts of that cosine with how much of the loss on its value a fact has lost by halfway.
@@ -212,9 +231,20 @@ class Contrast(Schema):
         "gradient_link",
     ]
     direction: Literal["greater", "less", "differs", "flat"]
-    margin: float
+    margin: float = Field(allow_inf_nan=False)
     family: Name = "claims"
     right_before: tuple[Name, ...] = ()
+
+    @model_validator(mode="after")
+    def _decidable(self):
+        if self.metric in OF_TWO and self.b is None:
+            raise Misplaced(("metric",), self.metric, f"{', '.join(OF_TWO)} compare two conditions: b is needed")
+        if self.direction in ("differs", "flat") and self.margin < 0:
+            message = f"the margin of {self.direction} is a distance from 0 on either side: 0 or more"
+            raise Misplaced(("margin",), self.margin, message)
+        if (probe := MEASURED_ON.get(self.metric, self.probe)) != self.probe:
+            raise Misplaced(("probe",), self.probe, f"metric {self.metric} is measured on probe {probe!r}")
+        return self
 
 
 class Claim(Schema):
@@ -337,6 +367,12 @@ class Study(Schema):
         if "base" not in self.models:
             raise ValueError("models needs an entry `base`")
         weights = set(self.models) | set(self.recipes)
+        if both := sorted(set(self.models) & set(self.recipes)):
+            message = "a model has this name too, and would be asked in the recipe's place; take another"
+            raise Misplaced(("recipes", both[0]), both[0], message)
+        if "hybrid" in self.conditions:
+            message = "`hybrid` stands for the candidate that dev chooses; give the condition another name"
+            raise Misplaced(("conditions", "hybrid"), "hybrid", message)
         for name, condition in self.conditions.items():
             if condition.weights not in weights:
                 message = f"weights {condition.weights!r} not one of {sorted(weights)}"
@@ -380,16 +416,48 @@ class Study(Schema):
                     ("hybrid_candidates", i), name, f"a hybrid retrieves; {name!r} has no retrieved context"
                 )
         self._measured_recipes()
+        self._measured_contrasts()
         self._whole_batches()
         return self
+
+    def _measured_contrasts(self) -> None:
+        for c, claim in self.claims.items():
+            # A notebook decides its claims on what it and those before it asked.
+            asked = {
+                (name, probe)
+                for notebook, blocks in self.grids.items()
+                for block in blocks
+                if notebook <= claim.notebook and block.split == "test"
+                for name in block.conditions
+                for probe in block.probes
+            }
+            asked |= {(name, "kept") for name, probe in asked if probe in SCREENED}
+            for i, contrast in enumerate(claim.contrasts):
+                place = ("claims", c, "contrasts", i)
+                sides = [(("a",), contrast.a), (("b",), contrast.b)]
+                sides += [(("right_before", j), name) for j, name in enumerate(contrast.right_before)]
+                for side, name in sides:
+                    if contrast.metric == "loss" and name not in self.recipes:
+                        message = f"losses are those of recipes: {name!r} not one of {sorted(self.recipes)}"
+                        raise Misplaced((*place, *side), name, message)
+                    unasked = contrast.metric in MEASURED_ON and contrast.metric != "kept"
+                    if name is None or unasked or (name, contrast.probe) in asked:
+                        continue
+                    probes = sorted(probe for other, probe in asked if other == name)
+                    told = f"no grid up to {claim.notebook} asks {name!r} in probe {contrast.probe!r}"
+                    message = f"{told}, but in {probes or 'none'}"
+                    wrong = (("probe",), contrast.probe) if probes else (side, name)
+                    raise Misplaced((*place, *wrong[0]), wrong[1], message)
 
     def _measured_recipes(self) -> None:
         measured = [self.gradients.raw, self.gradients.uniform] if self.gradients else []
         for name, claim in self.claims.items():
             for place, contrast in enumerate(claim.contrasts):
-                if contrast.metric.startswith("gradient") and contrast.a not in measured:
-                    message = f"gradients are measured of {measured}, not of {contrast.a!r}; see section `gradients`"
-                    raise Misplaced(("claims", name, "contrasts", place, "a"), contrast.a, message)
+                for side in ("a", "b") if contrast.metric.startswith("gradient") else ():
+                    arm = getattr(contrast, side)
+                    if arm is not None and arm not in measured:
+                        message = f"gradients are measured of {measured}, not of {arm!r}; see section `gradients`"
+                        raise Misplaced(("claims", name, "contrasts", place, side), arm, message)
         for side in ("raw", "uniform") if self.gradients else ():
             name = getattr(self.gradients, side)
             recipe = self.recipes.get(name)

@@ -21,13 +21,11 @@ def load_study(name: str) -> Study:
 
     Raises ValueError with file, line, value and what is accepted, before anything else is touched.
     """
-    path = locate_study(name)
-    fields, tree = _read(path)
+    fields, sources = _extended(locate_study(name), [])
     try:
-        fields = {**_extended(fields, [path]), **_judge_override()}
-        return Study.model_validate(fields)
+        return Study.model_validate({**fields, **_judge_override()})
     except ValidationError as error:
-        raise ValueError("\n".join(_describe(path, tree, problem) for problem in error.errors())) from None
+        raise ValueError("\n".join(_describe(sources, problem) for problem in error.errors())) from None
 
 
 def _judge_override() -> dict[str, str]:
@@ -37,16 +35,21 @@ def _judge_override() -> dict[str, str]:
     return {"judge": judge} if judge else {}
 
 
-def _extended(fields: dict, known: list[Path]) -> dict:
-    """The fields over those of the study they extend, and of the one that it extends in turn."""
+def _extended(path: Path, known: list[Path]) -> tuple[dict, list[tuple[Path, yaml.Node]]]:
+    """The fields of a file over those of the study it extends, and of the one that it extends in turn; and the files with
+    their trees in that order, this one first.
+    """
+    fields, tree = _read(path)
     if "extends" not in fields:
-        return fields
-    parent = locate_study(fields["extends"])
-    if parent in known:
-        raise ValueError(f"{known[-1].name}: extends {parent.name}, which extends it")
-    values, _ = _read(parent)
-    own = {key: value for key, value in fields.items() if key != "extends"}
-    return _merged(_extended(values, [*known, parent]), own)
+        return fields, [(path, tree)]
+    if not isinstance(name := fields.pop("extends"), str):
+        line = _reach(tree, ("extends",))[1]
+        raise ValueError(f"{path.name}:{line}: extends: the name of one study, as in `extends: itr`; got {name!r}")
+    parent = locate_study(name)
+    if parent in (*known, path):
+        raise ValueError(f"{path.name}: extends {parent.name}, which extends it")
+    values, sources = _extended(parent, [*known, path])
+    return _merged(values, fields), [(path, tree), *sources]
 
 
 def locate_study(name: str) -> Path:
@@ -59,10 +62,29 @@ def locate_study(name: str) -> Path:
     return path
 
 
+class _Loader(yaml.SafeLoader):
+    """Refuses a key given twice in one mapping, of which YAML would silently keep the last."""
+
+    def compose_mapping_node(self, anchor: str | None) -> yaml.MappingNode:
+        node = super().compose_mapping_node(anchor)
+        first: dict[str, int] = {}
+        for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
+            line = key.start_mark.line + 1
+            if key.value in first:
+                where = f"{self.name}:{line}: {key.value}"
+                raise ValueError(f"{where}: given twice, first in line {first[key.value]}; put both into one")
+            first[key.value] = line
+        return node
+
+
 def _read(path: Path) -> tuple[dict, yaml.Node]:
-    text = path.read_text(encoding="utf-8")
+    text = paths.read_text(path)
     try:
-        fields, tree = yaml.safe_load(text), yaml.compose(text)
+        loader = _Loader(text)
+        loader.name = path.name
+        tree = loader.get_single_node()
+        # This also writes what `<<` merges into the tree, before the mapping's own keys.
+        fields = loader.construct_document(tree) if tree else None
     except yaml.YAMLError as error:
         raise ValueError(f"{path.name}: not YAML: {error}") from error
     if not isinstance(fields, dict):
@@ -80,27 +102,32 @@ def _merged(parent: dict, child: dict) -> dict:
     return {**kept, **both}
 
 
-def _describe(path: Path, tree: yaml.Node, problem: dict) -> str:
+def _describe(sources: list[tuple[Path, yaml.Node]], problem: dict) -> str:
     location, value = problem["loc"], problem["input"]
     if isinstance(cause := problem.get("ctx", {}).get("error"), Misplaced):
         location, value = location + cause.location, cause.value
     where = ".".join(str(part) for part in location) or "the file"
     value = value if not isinstance(value, dict) else "a mapping"
-    return f"{path.name}:{_line(tree, location)}: {where}: {problem['msg']}; got {value!r}"
+    # The file that gives the value; of several the first, which is put over the others.
+    _, line, path = max(((*_reach(tree, location), path) for path, tree in sources), key=lambda found: found[0])
+    return f"{path.name}:{line}: {where}: {problem['msg']}; got {value!r}"
 
 
-def _line(node: yaml.Node, location: tuple) -> int:
-    line = node.start_mark.line if node else 0
-    for part in location:
+def _reach(node: yaml.Node, location: tuple) -> tuple[int, int]:
+    """How many steps of a location a tree has, and the line of the last one. All of them where a list or a word is on the way,
+    since that replaces whatever another file has below it.
+    """
+    line, whole = node.start_mark.line, False
+    for step, part in enumerate(location):
         if isinstance(node, yaml.MappingNode):
             match = [(key, value) for key, value in node.value if key.value == str(part)]
             if not match:
-                break
-            key, node = match[0]
+                return len(location) if whole else step, line + 1
+            key, node = match[-1]
             line = key.start_mark.line
         elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
-            node = node.value[part]
+            node, whole = node.value[part], True
             line = node.start_mark.line
         else:
             break
-    return line + 1
+    return len(location), line + 1

@@ -42,6 +42,7 @@ grids:
   01_first:
     - {conditions: [base, tuned], probes: [paraphrase, choice], facts: 32}
     - {conditions: [base, rag, both], probes: [unanswerable]}
+    - {conditions: [tuned, floor], probes: [general]}
 
 claims:
   C1:
@@ -190,6 +191,77 @@ FAULTS = {
         "{a: base, probe: training, metric: gradient_link",
         ["claims.C1.contrasts.1", "gradients are measured of ['tuned', 'even'], not of 'base'"],
     ),
+    "gradients of a second arm without": (
+        "{a: tuned, b: floor, probe: kept, metric: kept",
+        "{a: tuned, b: base, probe: training, metric: gradient_cosine",
+        ["claims.C1.contrasts.1.b", "gradients are measured of ['tuned', 'even'], not of 'base'"],
+    ),
+    "losses of an arm without": (
+        "{a: tuned, b: floor, probe: kept, metric: kept",
+        "{a: tuned, b: base, probe: training, metric: loss",
+        ["claims.C1.contrasts.1.b", "'base' not one of ['even', 'full', 'tuned']", "got 'base'"],
+    ),
+    "a comparison with nothing": (
+        "{a: tuned, b: floor, probe: kept, metric: kept",
+        "{a: tuned, probe: training, metric: loss",
+        ["claims.C1.contrasts.1.metric", "compare two conditions: b is needed", "got 'loss'"],
+    ),
+    "a metric of another probe": (
+        "probe: kept, metric: kept",
+        "probe: kept, metric: latency_ms",
+        ["claims.C1.contrasts.1.probe", "latency_ms is measured on probe 'paraphrase'", "got 'kept'"],
+    ),
+    "misspelt probe of a claim": (
+        "b: base, probe: paraphrase",
+        "b: base, probe: parafrase",
+        [
+            "claims.C1.contrasts.0.probe",
+            "no grid up to 01_first asks 'tuned' in probe 'parafrase', but in ['choice',",
+            "got 'parafrase'",
+        ],
+    ),
+    "kept of an arm that is not asked": (
+        "b: floor, probe: kept",
+        "b: rag, probe: kept",
+        ["claims.C1.contrasts.1.probe", "asks 'rag' in probe 'kept', but in ['unanswerable']"],
+    ),
+    "a claim on an arm that is never asked": (
+        "{a: tuned, b: base,",
+        "{a: pages, b: base,",
+        ["claims.C1.contrasts.0.a", "asks 'pages' in probe 'paraphrase', but in none", "got 'pages'"],
+    ),
+    "right before of an arm that is never asked": (
+        "margin: 0.05}",
+        "margin: 0.05, right_before: [pages]}",
+        ["claims.C1.contrasts.1.right_before.0", "asks 'pages' in probe 'kept', but in none", "got 'pages'"],
+    ),
+    "no number for a margin": ("margin: 0.05}", "margin: .nan}", ["contrasts.1.margin", "finite number", "got nan"]),
+    "endless margin": ("margin: 0.05}", "margin: .inf}", ["contrasts.1.margin", "finite number", "got inf"]),
+    "margin below any difference": (
+        "direction: differs, margin: 0.0",
+        "direction: differs, margin: -0.1",
+        ["claims.C1.contrasts.0.margin", "margin of differs is a distance", "0 or more", "got -0.1"],
+    ),
+    "one seed twice": ("seeds: [0, 1]", "seeds: [0, 0]", ["recipes.tuned.seeds", "given twice", "got [0, 0]"]),
+    "a condition called hybrid": (
+        "  full:  {weights: full}",
+        "  hybrid:  {weights: full}",
+        ["conditions.hybrid", "stands for the candidate that dev chooses", "got 'hybrid'"],
+    ),
+    "a recipe called as a model": (
+        "  full:  {data",
+        "  base:  {data",
+        ["recipes.base", "a model has this name too", "got 'base'"],
+    ),
+    "a section given twice": (
+        "embedding: all",
+        "models: {base: gemma-3-270m}\nembedding: all",
+        ["models: given twice, first in line 6"],
+    ),
+    "a key given twice": ("k: 3}", "k: 3, k: 4}", ["k: given twice, first in line 9"]),
+    "a number to extend": ("name: tiny", "extends: 5", ["extends: the name of one study", "got 5"]),
+    "a list to extend": ("name: tiny", "extends: [itr]", ["extends: the name of one study", "got ['itr']"]),
+    "nothing to extend": ("name: tiny", "extends:", ["extends: the name of one study", "got None"]),
     "a point beyond the end": ("[0, 2, 3]", "[0, 2, 4]", ["gradients.epochs", "end of tuned, which has 3 epochs"]),
     "points that do not ascend": ("[0, 2, 3]", "[0, 3, 2]", ["gradients", "begin with 0 and ascend", "[0, 3, 2]"]),
     "two ends of a claim": (
@@ -318,6 +390,9 @@ def test_null_leaves_out_what_the_other_study_has_and_nothing_else(tmp_path):
     with pytest.raises(ValueError, match="condition 'rag_reversed' not one of"):  # a grid still asks it
         load_study(write(tmp_path, text))
     grids = "grids: {05_rag_comparison: null}\n"
+    with pytest.raises(ValueError, match="claims.C9.*no grid up to 05_rag_comparison asks"):
+        load_study(write(tmp_path, text + grids))  # and its claims still compare what it asked
+    grids += "claims: {C9: null, C10: null, C11: null, C12: null}\n"
     small = load_study(write(tmp_path, text + grids))
     assert set(itr.conditions) - set(small.conditions) == {"rag_reversed"}
     assert set(itr.grids) - set(small.grids) == {"05_rag_comparison"}
@@ -332,6 +407,64 @@ def test_a_study_may_extend_one_that_extends_another(tmp_path):
     last = load_study(str(tmp_path / "last.yaml"))
     assert (last.name, last.retrieval.k, last.retrieval.passage_tokens) == ("last", 2, 40)
     assert last.corpus == load_study("itr").corpus
+
+
+def fault(path):
+    with pytest.raises(ValueError) as caught:
+        load_study(str(path))
+    return str(caught.value)
+
+
+def test_a_fault_of_the_study_that_is_extended_is_named_there(tmp_path):
+    middle = write(tmp_path, "extends: itr\nname: middle\nretrieval:\n  k: 99\n", "middle.yaml")
+    last = write(tmp_path, f"extends: {middle}\nname: last\nretrieval: {{passage_tokens: 40}}\n", "last.yaml")
+    assert fault(last).startswith("middle.yaml:4: retrieval.k: ")
+    over = write(tmp_path, f"extends: {middle}\nname: last\nretrieval: {{k: 98}}\n", "last.yaml")
+    assert fault(over).startswith("last.yaml:3: retrieval.k: ")
+
+
+def test_a_fault_below_a_list_is_named_in_the_file_whose_list_it_is(tmp_path):
+    contrast = "{a: base, probe: paraphrase, metric: accuracy, direction: less}"
+    text = f"extends: itr\nname: last\nclaims:\n  C1:\n    contrasts:\n      - {contrast}\n"
+    assert fault(write(tmp_path, text)).startswith("broken.yaml:6: claims.C1.contrasts.0.margin: Field required")
+
+
+def test_a_fault_of_a_merged_key_is_named_where_it_is_written(tmp_path):
+    recipes = "recipes:\n  lora_r8: &r8\n    rank: 0\n  lora_r64:\n    <<: *r8\n    alpha: 8\n"
+    lines = fault(write(tmp_path, "extends: itr\nname: last\n" + recipes)).splitlines()
+    assert [line.split(": Input")[0] for line in lines] == [
+        "broken.yaml:5: recipes.lora_r8.rank",
+        "broken.yaml:5: recipes.lora_r64.rank",
+    ]
+
+
+def test_a_study_in_another_encoding_is_named_with_its_line(tmp_path):
+    path = tmp_path / "broken.yaml"
+    path.write_bytes(STUDY.replace("A tiny", "A “tiny”").encode("cp1252"))
+    assert fault(path) == f"{path}:3: not UTF-8 (byte 0x93); save the file as UTF-8"
+
+
+def test_a_claim_may_rest_on_what_earlier_notebooks_asked_and_not_on_later_ones(tmp_path):
+    later = STUDY.replace("\nclaims:", "  02_second:\n    - {conditions: [pages], probes: [paraphrase]}\n\nclaims:")
+    pages = later.replace("{a: tuned, b: base,", "{a: pages, b: base,")
+    assert "no grid up to 01_first asks 'pages'" in fault(write(tmp_path, pages))
+    assert load_study(write(tmp_path, pages.replace("notebook: 01_first", "notebook: 02_second")))
+
+
+def test_a_claim_may_rest_on_what_no_grid_asks_and_on_the_hybrid_that_one_does(tmp_path):
+    kept = "{a: tuned, b: floor, probe: kept, metric: kept"
+    for unasked in (
+        "{a: tuned, b: even, probe: training, metric: loss",
+        "{a: tuned, b: even, probe: training, metric: gradient_cosine",
+        "{a: tuned, probe: training, metric: gradient_link",
+        "{a: full, b: pages, probe: paraphrase, metric: latency_ms",
+    ):
+        text = STUDY.replace(kept, unasked)
+        text = text.replace("  floor: {w", "  even: {weights: even}\n  floor: {w")
+        assert load_study(write(tmp_path, text)).claims["C1"].contrasts[1].a in unasked
+    hybrid = STUDY.replace("[base, rag, both]", "[base, rag, hybrid]")
+    hybrid = hybrid.replace(kept, "{a: hybrid, b: rag, probe: unanswerable, metric: answered")
+    assert load_study(write(tmp_path, hybrid)).claims["C1"].contrasts[1].a == "hybrid"
 
 
 def test_studies_that_extend_each_other_are_refused(tmp_path):

@@ -234,6 +234,11 @@ class Bench:
     def _shots(self, condition: Condition) -> tuple[tuple[str, str], ...]:
         """Worked examples from the dev split: plain statements, or the format that the instruction asks for."""
         items = [i for i in self.corpus.items("dev") if self.corpus.fact[i.fact_ids[0]].value_type != "yesno"]
+        if len(items) < condition.shots:
+            raise ValueError(
+                f"{condition.shots} worked examples are asked for, and {len(items)} items of the dev split can be one (those "
+                "that are not answered by yes or no); raise `dev` in the study's corpus, or lower the condition's `shots`"
+            )
         items = items[: condition.shots]
         if not items:
             return ()

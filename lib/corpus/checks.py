@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from lib.corpus import values
 from lib.corpus.matching import states
-from lib.corpus.records import Document, Fact, FaqItem, Paraphrase, Question, Replacement
+from lib.corpus.records import CURRENT, UNTRAINED, Document, Fact, FaqItem, Paraphrase, Question, Replacement
 
 if TYPE_CHECKING:
     from lib.corpus.load import Corpus
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 BLANK = "____"
 # Probes whose wording must not give the value away.
 MUST_NOT_TELL = ("paraphrase", "cloze", "two_fact", "neighbour")
+# The splits whose facts are asked and taught with passages, of which some must be gold.
+SHOWN = ("test", "dev", "raft")
 
 
 def problems_of(corpus: "Corpus") -> list[str]:
@@ -35,7 +37,15 @@ def _references(corpus: "Corpus") -> Iterator[str]:
                 yield f"{name}:{number}: fact_ids {unknown} not in facts.jsonl"
             elif len({facts[fact_id].split for fact_id in item.fact_ids}) > 1:
                 yield f"{name}:{number}: {item.id} mixes facts of several splits; keep to one"
+    yield from _never_asked(corpus)
+    told = {item.fact_id for item in corpus.evidence}
+    used = {fact_id for item in (*corpus.faq, *corpus.questions) for fact_id in item.fact_ids}
     for number, fact in enumerate(corpus.facts, 1):
+        if fact.split in SHOWN and fact.id in used - told:
+            yield (
+                f"facts.jsonl:{number}: {fact.id} ({fact.split}) has no evidence; "
+                "quote the sentence of a guide that states it in evidence.jsonl"
+            )
         old = facts.get(fact.supersedes) if fact.supersedes else None
         if fact.supersedes and not old:
             yield f"facts.jsonl:{number}: {fact.id} supersedes {fact.supersedes!r}, not in facts.jsonl"
@@ -54,8 +64,14 @@ def _references(corpus: "Corpus") -> Iterator[str]:
             yield f"{where}: fact_id {item.fact_id!r} not in facts.jsonl"
         else:
             yield from _quoted(where, item.quote, item.document, corpus.documents)
+    taken = {*facts, *(question.id for question in corpus.questions)}
     for number, item in enumerate(corpus.replacements, 1):
         where = f"replacements.jsonl:{number}"
+        if taken & {item.id, f"{item.id}/trained"}:
+            yield (
+                f"{where}: id {item.id!r} is a fact's or a question's, or its {item.id + '/trained'!r} is; "
+                "give the replacement an id of its own"
+            )
         for fact_id, quote, pages in (
             (item.before, item.before_quote, corpus.older),
             (item.after, item.after_quote, corpus.newer),
@@ -64,6 +80,28 @@ def _references(corpus: "Corpus") -> Iterator[str]:
                 yield f"{where}: fact {fact_id!r} not in facts.jsonl"
             else:
                 yield from _quoted(where, quote, item.document, pages)
+
+
+def _never_asked(corpus: "Corpus") -> Iterator[str]:
+    """Questions that no probe would find, and dev items without the question that makes them a worked example."""
+    for number, question in enumerate(corpus.questions, 1):
+        where = f"questions.jsonl:{number}: {question.id}"
+        splits = {corpus.fact[fact_id].split for fact_id in question.fact_ids if fact_id in corpus.fact}
+        if question.probe in CURRENT:
+            yield f"{where}: probe {question.probe!r} is asked from replacements.jsonl alone; move the question there"
+        elif splits and splits != {question.probe} and {question.probe, *splits} & set(UNTRAINED):
+            yield (
+                f"{where}: probe {question.probe!r} never asks for a fact of split {' or '.join(sorted(splits))}; "
+                f"{', '.join(UNTRAINED)} are each asked by the probe of their name alone"
+            )
+        for fact_id in question.fact_ids[:1] if question.probe == "trained" else ():
+            if question.id != f"{fact_id}/trained":
+                yield f"{where}: a trained question has the id of its fact and /trained: {fact_id}/trained"
+    known = {question.id for question in corpus.questions}
+    for number, item in enumerate(corpus.faq, 1):
+        fact = corpus.fact.get(item.fact_ids[0]) if item.fact_ids else None
+        if fact and fact.split == "dev" and f"{fact.id}/trained" not in known:
+            yield f"faq.jsonl:{number}: {item.id}: a dev item needs the question {fact.id}/trained in questions.jsonl"
 
 
 def _quoted(where: str, quote: str, name: str, documents: tuple[Document, ...]) -> Iterator[str]:
@@ -125,12 +163,13 @@ def _question_problems(question: Question, facts: list[Fact]) -> Iterator[str]:
     if question.probe == "choice":
         if len(set(question.choices)) < 3:
             yield "a choice needs 3 or more different choices"
-        if not states(question.choices[0], facts[0]):
+        if question.choices and not states(question.choices[0], facts[0]):
             yield f"the first choice {question.choices[0]!r} is not the value {facts[0].value!r}"
         for wrong in (choice for choice in question.choices[1:] if states(choice, facts[0])):
             yield f"the distractor {wrong!r} is right"
-    if question.probe == "two_fact" and question.expected != "; ".join(fact.value for fact in facts):
-        yield f"expected {question.expected!r} is not the two facts' values, joined by '; '"
+    wanted = "; ".join(fact.value for fact in facts)
+    if facts and question.probe != "reverse" and question.expected != wanted:
+        yield f"expected {question.expected!r} is not {wanted!r}, the value of its fact (of two, joined by '; ')"
     if question.probe == "cloze" and question.text.count(BLANK) != 1:
         yield f"a cloze has exactly one {BLANK}"
     given_away = [fact for fact in facts if question.probe in MUST_NOT_TELL and fact.value_type != "yesno"]

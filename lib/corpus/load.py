@@ -12,13 +12,20 @@ from pydantic import TypeAdapter, ValidationError
 
 from lib import paths
 from lib.corpus.checks import problems_of
-from lib.corpus.records import Document, Evidence, Fact, FaqItem, Paraphrase, Prose, Question, Replacement
+from lib.corpus.records import (
+    CURRENT,
+    UNTRAINED,
+    Document,
+    Evidence,
+    Fact,
+    FaqItem,
+    Paraphrase,
+    Prose,
+    Question,
+    Replacement,
+)
 
 SPLITS = ("test", "dev", "raft", "neighbour", "easy", "general")
-# Untrained facts: the probe that asks for them has the name of their split.
-UNTRAINED = ("neighbour", "easy", "general")
-# Replaced rules asked about as of now: in words that nobody trained on, and in the FAQ's own.
-CURRENT = ("current", "current_trained")
 TABLES = {
     "facts": Fact,
     "faq": FaqItem,
@@ -148,20 +155,25 @@ def _read(root: Path) -> tuple[Corpus, list[str]]:
     for name, record in TABLES.items():
         tables[name], found = _read_table(root / f"{name}.jsonl", record)
         problems += found
-    documents, older, newer = (
-        _read_documents(root / part) for part in ("documents", "vintages/before", "vintages/after")
-    )
-    if not documents:
+    for name, part in (("documents", "documents"), ("older", "vintages/before"), ("newer", "vintages/after")):
+        tables[name], found = _read_documents(root / part)
+        problems += found
+    if not tables["documents"]:
         problems.append(f"{root / 'documents'}: no *.md guide found; retrieval needs at least one")
-    return Corpus(documents=documents, older=older, newer=newer, **tables), problems
+    return Corpus(**tables), problems
 
 
-def _read_documents(folder: Path) -> tuple[Document, ...]:
-    texts = {path.stem: path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.md"))}
-    return tuple(
-        Document(name, text.splitlines()[0].lstrip("# ").strip() if text else name, text)
-        for name, text in texts.items()
-    )
+def _read_documents(folder: Path) -> tuple[tuple[Document, ...], list[str]]:
+    documents, problems = [], []
+    for path in sorted(path for path in folder.glob("*.md") if path.is_file()):
+        try:
+            text = paths.read_text(path)
+        except ValueError as error:
+            problems.append(str(error))
+            continue
+        title = text.splitlines()[0].lstrip("# ").strip() if text else path.stem
+        documents.append(Document(path.stem, title, text))
+    return tuple(documents), problems
 
 
 def _read_table(path: Path, record: type) -> tuple[tuple, list[str]]:
@@ -169,10 +181,14 @@ def _read_table(path: Path, record: type) -> tuple[tuple, list[str]]:
         return (), []
     if not path.exists():
         return (), [f"{path}: file not found; see data/README.md for the files of a corpus"]
+    try:
+        text = paths.read_text(path)
+    except ValueError as error:
+        return (), [str(error)]
     adapter, known = TypeAdapter(record), [field.name for field in fields(record)]
     rows, problems, seen = [], [], set()
     # Only a newline ends a row: str.splitlines would also cut at U+0085 or U+2028 inside a string.
-    for number, line in enumerate(StringIO(path.read_text(encoding="utf-8")), 1):
+    for number, line in enumerate(StringIO(text), 1):
         where = f"{path.name}:{number}"
         try:
             value = json.loads(line)

@@ -20,6 +20,10 @@ Probe = Literal[
     "current",
     "current_trained",
 ]
+# Untrained facts: the probe that asks for them has the name of their split, and no other probe does.
+UNTRAINED = ("neighbour", "easy", "general")
+# Replaced rules asked about as of now: in words that nobody trained on, and in the FAQ's own.
+CURRENT = ("current", "current_trained")
 RawStyle = Literal["terse", "long_winded", "bulleted", "html_residue", "cross_reference", "buried", "mixed_format"]
 
 

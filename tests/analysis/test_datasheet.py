@@ -71,6 +71,18 @@ def test_one_opening_for_all_is_noticed(few):
     assert (opening, share) == ("tell me now please:", 1.0)
 
 
+def test_a_small_corpus_may_open_one_question_as_it_likes_and_no_two(few):
+    none = pd.DataFrame({"question_id": [], "probe": [], "words": [], "meaning": []})
+
+    def opening(texts):
+        asked = [replace(q, text=text) for q, text in zip(few.ask("paraphrase"), texts, strict=False)]
+        return datasheet.bounds(replace(few, questions=tuple(asked)), none)[-1]
+
+    texts = [f"{n} words to open with" for n in range(20)]
+    assert (opening(texts).value, opening(texts).holds) == (0.05, True)
+    assert not opening([*texts[:19], texts[0]]).holds
+
+
 def test_the_best_constant_is_the_commonest_value(few):
     asked = few.ask("paraphrase")
     table = datasheet.best_constants(few, asked)

@@ -249,6 +249,16 @@ def test_worked_examples_come_from_dev_alone(bench, rendered, name):
     assert prompt.count(question.text) == 1
 
 
+def test_too_few_worked_examples_are_an_error_and_not_fewer_examples(bench):
+    able = [i for i in bench.corpus.items("dev") if bench.corpus.fact[i.fact_ids[0]].value_type != "yesno"]
+    condition = bench.study.conditions["base_fewshot"].model_copy(update={"shots": len(able)})
+    assert len(bench._shots(condition)) == len(able)
+    more = condition.model_copy(update={"shots": len(able) + 1})
+    said = f"{len(able) + 1} worked examples are asked for, and {len(able)} items of the dev split .* raise `dev`"
+    with pytest.raises(ValueError, match=said):
+        bench._shots(more)
+
+
 def test_worked_examples_answer_in_the_format_that_the_instruction_asks_for(bench):
     answers = {
         name: [answer for _, answer in bench._shots(bench.study.conditions[name])]

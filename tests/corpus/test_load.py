@@ -284,6 +284,114 @@ def replacement_on_an_unknown_page(folder):
     return edit(folder, "replacements", document="no-such") + "document 'no-such' not one of ["
 
 
+def expected_value_of_another_fact(folder):
+    row = next(row for row in rows_of(folder, "questions") if row["probe"] == "paraphrase")
+    where = edit(folder, "questions", lambda row: row["probe"] == "paraphrase", expected="banana")
+    return where + f"{row['id']}: expected 'banana' is not {row['expected']!r}"
+
+
+def expected_choice_of_another_value(folder):
+    row = next(row for row in rows_of(folder, "questions") if row["probe"] == "choice")
+    where = edit(folder, "questions", lambda row: row["probe"] == "choice", expected=row["choices"][1])
+    return where + f"{row['id']}: expected {row['choices'][1]!r} is not {row['expected']!r}"
+
+
+def choice_of_nothing(folder):
+    where = edit(folder, "questions", lambda row: row["probe"] == "choice", choices=[])
+    row = next(row for row in rows_of(folder, "questions") if row["probe"] == "choice")
+    return where + f"{row['id']}: a choice needs 3"
+
+
+def in_split(folder, *splits):
+    """A test whether a row of questions is about a fact of one of these splits."""
+    ids = {row["id"] for row in rows_of(folder, "facts") if row["split"] in splits}
+    return lambda row: bool(row["fact_ids"]) and row["fact_ids"][0] in ids
+
+
+def probe_of_another_split(folder):
+    where = edit(folder, "questions", in_split(folder, "test"), probe="easy")
+    return (
+        where + f"{rows_of(folder, 'questions')[0]['id']}: probe 'easy' never asks for a fact of split test; neighbour"
+    )
+
+
+def untrained_fact_asked_by_another_probe(folder):
+    asked = in_split(folder, "neighbour")
+    name = next(row["id"] for row in rows_of(folder, "questions") if asked(row))
+    return edit(folder, "questions", asked, probe="paraphrase") + f"{name}: probe 'paraphrase' never asks for a fact of"
+
+
+def replaced_rule_among_the_questions(folder):
+    name = rows_of(folder, "questions")[0]["id"]
+    return (
+        edit(folder, "questions", probe="current") + f"{name}: probe 'current' is asked from replacements.jsonl alone"
+    )
+
+
+def trained_question_of_another_name(folder):
+    row = next(row for row in rows_of(folder, "questions") if row["probe"] == "trained")
+    where = edit(folder, "questions", lambda other: other["probe"] == "trained", id="trained-1")
+    return where + f"trained-1: a trained question has the id of its fact and /trained: {row['fact_ids'][0]}/trained"
+
+
+def dev_item_without_its_question(folder):
+    asked, rows = in_split(folder, "dev"), rows_of(folder, "faq")
+    item = rows[position(rows, asked)]
+    name = f"{item['fact_ids'][0]}/trained"
+    put(folder, "questions", [row for row in rows_of(folder, "questions") if row["id"] != name])
+    return f"faq.jsonl:{position(rows, asked) + 1}: {item['id']}: a dev item needs the question {name}"
+
+
+def replacement_with_the_id_of_its_fact(folder):
+    name = rows_of(folder, "replacements")[0]["after"]
+    return edit(folder, "replacements", id=name) + f"id {name!r} is a fact's or a question's"
+
+
+def replacement_with_the_id_of_a_question(folder):
+    name = next(row["id"] for row in rows_of(folder, "questions") if row["probe"] == "paraphrase")
+    return edit(folder, "replacements", id=name) + f"id {name!r} is a fact's or a question's"
+
+
+def without_evidence(folder, split):
+    rows = rows_of(folder, "facts")
+    index = position(rows, lambda row: row["split"] == split)
+    name = rows[index]["id"]
+    put(folder, "evidence", [row for row in rows_of(folder, "evidence") if row["fact_id"] != name])
+    return f"facts.jsonl:{index + 1}: {name} ({split}) has no evidence; quote the sentence of a guide"
+
+
+def unquoted_test_fact(folder):
+    return without_evidence(folder, "test")
+
+
+def unquoted_dev_fact(folder):
+    return without_evidence(folder, "dev")
+
+
+def unquoted_raft_fact(folder):
+    return without_evidence(folder, "raft")
+
+
+def in_another_encoding(path):
+    """Write a dash as Windows does into the third line; returns the place that an error must name."""
+    lines = path.read_bytes().split(b"\n")
+    lines[2] += b"\x96"
+    path.write_bytes(b"\n".join(lines))
+    return f"{path}:3: not UTF-8 (byte 0x96); save the file as UTF-8"
+
+
+def faq_in_another_encoding(folder):
+    return in_another_encoding(folder / "faq.jsonl")
+
+
+def guide_in_another_encoding(folder):
+    return in_another_encoding(sorted((folder / "documents").glob("*.md"))[0])
+
+
+def page_in_another_encoding(folder):
+    return in_another_encoding(sorted((folder / "vintages" / "after").glob("*.md"))[0])
+
+
 def missing_file(folder):
     (folder / "faq.jsonl").unlink()
     return f"{folder / 'faq.jsonl'}: file not found; see data/README.md"
@@ -337,6 +445,22 @@ FAULTS = [
     replacement_answer_of_the_other_time,
     replacement_the_wrong_way_round,
     replacement_on_an_unknown_page,
+    expected_value_of_another_fact,
+    expected_choice_of_another_value,
+    choice_of_nothing,
+    probe_of_another_split,
+    untrained_fact_asked_by_another_probe,
+    replaced_rule_among_the_questions,
+    trained_question_of_another_name,
+    dev_item_without_its_question,
+    replacement_with_the_id_of_its_fact,
+    replacement_with_the_id_of_a_question,
+    unquoted_test_fact,
+    unquoted_dev_fact,
+    unquoted_raft_fact,
+    faq_in_another_encoding,
+    guide_in_another_encoding,
+    page_in_another_encoding,
     missing_file,
     no_documents,
 ]
@@ -344,6 +468,17 @@ FAULTS = [
 
 def test_an_untouched_copy_loads_from_an_absolute_path(copy, corpus):
     assert load_corpus(str(copy)) == corpus
+
+
+def test_a_folder_among_the_guides_is_no_guide(copy, corpus):
+    (copy / "documents" / "sub.md").mkdir()
+    assert load_corpus(str(copy)).documents == corpus.documents
+
+
+def test_a_neighbour_is_asked_without_passages_and_may_lack_evidence(copy):
+    neighbours = {row["id"] for row in rows_of(copy, "facts") if row["split"] == "neighbour"}
+    put(copy, "evidence", [row for row in rows_of(copy, "evidence") if row["fact_id"] not in neighbours])
+    assert len(load_corpus(str(copy)).ask("neighbour")) == len(neighbours)
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
