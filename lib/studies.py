@@ -415,6 +415,9 @@ class Study(Schema):
                 raise Misplaced(
                     ("hybrid_candidates", i), name, f"a hybrid retrieves; {name!r} has no retrieved context"
                 )
+            if self.conditions[name].instruction == "json":
+                message = f"{name!r} is among hybrid_candidates, and answers of `hybrid` are graded as plain text"
+                raise Misplaced(("conditions", name, "instruction"), "json", message)
         self._measured_recipes()
         self._measured_contrasts()
         self._whole_batches()

@@ -165,6 +165,11 @@ FAULTS = {
         ["grids.01_first.1.conditions.1", "'rga' not one of ['base', 'both'", "got 'rga'"],
     ),
     "hybrid without retrieval": ("[both]", "[tuned]", ["hybrid_candidates.0", "'tuned' has no retrieved context"]),
+    "hybrid in JSON": (
+        "both:  {weights: tuned, context: retrieved}",
+        "both:  {weights: tuned, context: retrieved, instruction: json}",
+        ["conditions.both.instruction", "'both' is among hybrid_candidates", "'json'"],
+    ),
     "unknown hybrid": ("[both]", "[booth]", ["hybrid_candidates.0", "'booth' not one of ['base', 'both'"]),
     "routing to a condition with passages": (
         "{weights: base, context: retrieved, retrieval: whole}",

@@ -16,9 +16,10 @@ from lib.analysis.pvalues import equivalence_p, holm, interval_p
 from lib.analysis.stats import (
     Difference,
     Estimate,
+    amount_interval,
     bootstrap_mean,
-    difference_interval,
     differences,
+    interval_of,
     mcnemar_by_seed,
     paired_difference,
     per_fact,
@@ -134,7 +135,7 @@ def find(contrast: Contrast, evidence: Evidence) -> Finding:
         result.n,
         (a.seed.nunique(), b.seed.nunique()),
         math.nan if column == "prompt_tokens" else detectable(contrast, evidence.dev, column, result.n),
-        max(_p_value(contrast, verdict, differences(*pair, column), difference_interval) for pair in pairs),
+        max(_p_value(contrast, verdict, differences(*pair, column), interval_of(column)) for pair in pairs),
         note,
         _sample_rows(a, b, column),
     )
@@ -199,7 +200,7 @@ def _on_latencies(contrast: Contrast, latencies: Mapping[str, list[float]]) -> F
     verdict = decide(
         contrast, value=result.value, low=result.low, high=result.high, low90=result.low90, high90=result.high90
     )
-    p = _p_value(contrast, verdict, (pairs.a - pairs.b).to_numpy(), difference_interval)
+    p = _p_value(contrast, verdict, (pairs.a - pairs.b).to_numpy(), amount_interval)
     note = f"median {pairs.a.median():.0f} ms against {pairs.b.median():.0f} ms, one question at a time"
     return Finding(contrast, verdict, result.value, result.low, result.high, result.n, (1, 1), math.nan, p, note, [])
 

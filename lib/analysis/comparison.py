@@ -2,8 +2,7 @@
 
 import pandas as pd
 
-from lib.analysis.failures import bounded_difference, bounded_estimate
-from lib.analysis.stats import per_fact, unpaired_difference
+from lib.analysis.failures import bounded_difference, bounded_estimate, bounded_unpaired
 from lib.analysis.tables import primary
 
 HEADER = ["probe", "condition", "first study", "second study", "first - second (95 % interval)", "compared"]
@@ -26,7 +25,7 @@ def compare(first: pd.DataFrame, second: pd.DataFrame) -> list[list[str]]:
             a, b = a[a.question_id.isin(shared)], b[b.question_id.isin(shared)]
             difference, how = bounded_difference(a, b), f"paired on {a.unit.nunique()} facts"
         else:
-            difference = unpaired_difference(per_fact(a), per_fact(b))
+            difference = bounded_unpaired(a, b)
             how = f"unpaired, {a.unit.nunique()} and {b.unit.nunique()} facts"
         shown = f"{100 * difference.value:+.1f} points ({100 * difference.low:+.1f} to {100 * difference.high:+.1f})"
         rows.append([probe, condition, _share(a), _share(b), shown, how])

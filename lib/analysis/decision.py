@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from lib.analysis.failures import bounded_estimate
 from lib.analysis.stats import Estimate, estimate
 from lib.analysis.tables import estimate_of, percent, primary
 from lib.analysis.taught import sides_of, taught
@@ -199,7 +200,8 @@ def kept_current(table: pd.DataFrame, ledger: Sequence[dict], *, recipe: str, in
         latency = 1000 * sum(line["seconds"] for line in asked) / sum(line["answers"] for line in asked)
         trained = [line["seconds"] for line in ledger if (line["condition"], line["probe"]) == (recipe, "training")]
         update = sum(trained) / len(trained) if name == "fine_tuning" else index_seconds
-        ways.append(Approach(name, condition, estimate(rows), estimate(rows, "style"), latency, update))
+        accuracy, style = bounded_estimate(rows), estimate(rows, "style")
+        ways.append(Approach(name, condition, accuracy, style, latency, update))
     return ways
 
 

@@ -8,7 +8,7 @@ from itertools import product
 
 import pandas as pd
 
-from lib.analysis.stats import Difference, Estimate, estimate, paired_difference
+from lib.analysis.stats import Difference, Estimate, estimate, paired_difference, per_fact, unpaired_difference
 
 # Columns that follow from a verdict; style, JSON and tokens are measured on the answer itself.
 JUDGED = {"correct": "verdict", "relaxed": "verdict_relaxed", "answered": "verdict"}
@@ -41,3 +41,12 @@ def bounded_difference(a: pd.DataFrame, b: pd.DataFrame, column: str = "correct"
         low90=min(one.low90 for one in found),
         high90=max(one.high90 for one in found),
     )
+
+
+def bounded_unpaired(a: pd.DataFrame, b: pd.DataFrame, column: str = "correct") -> Estimate:
+    """a - b of two independent samples of facts; the interval spans all four readings."""
+    pairs = product(readings(a, column), readings(b, column))
+    found = [unpaired_difference(per_fact(one, column), per_fact(other, column)) for one, other in pairs]
+    values = [one.value for one in found]
+    value = (min(values) + max(values)) / 2
+    return Estimate(value, min(one.low for one in found), max(one.high for one in found), found[0].n)

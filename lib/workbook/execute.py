@@ -3,12 +3,13 @@
 python -m lib.workbook.execute STUDY
 """
 
+import json
 import os
 import sys
 import time
+from itertools import takewhile
 from pathlib import Path
 
-import nbformat
 from traitlets.config import Config
 
 from lib import paths, runs
@@ -27,11 +28,12 @@ KERNEL_ENVIRONMENT = {
     "HF_HUB_DISABLE_TELEMETRY": "1",
 }
 KERNEL = Config(KernelManager={"transport_encryption": "auto"})
+FINDINGS = "08_findings"
 
 
 def notebooks_of(study: Study) -> list[Path]:
     """The notebooks that the study runs: those with a grid, then the findings."""
-    named = [paths.NOTEBOOKS / f"{name}.ipynb" for name in [*study.grids, "08_findings"]]
+    named = [paths.NOTEBOOKS / f"{name}.ipynb" for name in [*study.grids, FINDINGS]]
     missing = [path.name for path in named if not path.exists()]
     if missing:
         known = sorted(path.stem for path in paths.NOTEBOOKS.glob("[0-9]*.ipynb"))
@@ -40,16 +42,34 @@ def notebooks_of(study: Study) -> list[Path]:
 
 
 def inputs_hash(study: Study, notebook: Path) -> str:
-    """A hash of all that a notebook's run depends on: its cells, lib/, the study with what it extends, the data.
+    """A hash of all that a notebook's run depends on: its cells and those of the notebooks before it, whose rows it may read,
+    lib/, the study with what it extends, the data, its models' files, and whether Claude may be asked.
 
-    Outputs and comments do not count.
+    Outputs and comments do not count. Models that are packaged or on the Hub go by their names.
     """
-    cells = [cell.source for cell in nbformat.read(notebook, as_version=4).cells]
+    before = takewhile(lambda other: other != notebook, notebooks_of(study))
+    cells = [_cells(path) for path in (*before, notebook)]
     files = sorted((paths.ROOT / "lib").rglob("*.py"))
-    for folder in (paths.ROOT / study.corpus.folder, paths.DATA / "judge"):
+    for folder in (paths.ROOT / study.corpus.folder, paths.DATA / "judge", paths.DATA / "general"):
         files += [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    files += [paths.RESULTS / "simulation.json"] if notebook.stem == FINDINGS else []
     texts = [path.read_text(encoding="utf-8") for path in files]
-    return runs.content_hash([cells, texts, study.model_dump(mode="json"), runs.versions()])
+    asks_claude = study.claude is not None and bool(os.environ.get("ANTHROPIC_API_KEY", "").strip())
+    fields = study.model_dump(mode="json")
+    return runs.content_hash([cells, texts, fields, runs.versions(), _model_files(study), asks_claude])
+
+
+def _cells(notebook: Path) -> list[str]:
+    return ["".join(cell["source"]) for cell in json.loads(notebook.read_text(encoding="utf-8"))["cells"]]
+
+
+def _model_files(study: Study) -> list[list]:
+    """Name, size and time of change of every file of a model or embedder that is a directory; gigabytes are not read."""
+    embedders = [study.embedding, *(retrieval.embedder or "" for retrieval in study.retrievals.values())]
+    folders = [paths.ROOT / source for source in sorted({*study.models.values(), *embedders} - {""})]
+    files = [(folder, path) for folder in folders for path in sorted(folder.rglob("*")) if path.is_file()]
+    stats = [(path.relative_to(folder), path.stat()) for folder, path in files]
+    return [[name.as_posix(), stat.st_size, stat.st_mtime_ns] for name, stat in stats]
 
 
 def executed_copy(study: Study, notebook: Path) -> Path:
@@ -62,6 +82,17 @@ def up_to_date(study: Study, notebook: Path) -> bool:
     target = executed_copy(study, notebook)
     stamp = target.with_suffix(".json")
     return target.exists() and stamp.exists() and inputs_hash(study, notebook) in stamp.read_text()
+
+
+def report_is_older(study: Study, notebooks: list[Path]) -> bool:
+    """Whether the report is missing, or was last written before one of the executed notebooks."""
+    index = _index(study)
+    executed = [executed_copy(study, notebook).stat().st_mtime_ns for notebook in notebooks]
+    return not index.exists() or index.stat().st_mtime_ns < max(executed)
+
+
+def _index(study: Study) -> Path:
+    return paths.OUT / study.name / "report" / "index.html"
 
 
 def execute(study: Study, study_file: Path, notebook: Path) -> float:
@@ -121,16 +152,15 @@ def main(study_name: str) -> None:
         print(
             f"done in {execute(study, study_file, notebook):.0f} s" if notebook in stale else "up to date", flush=True
         )
-    index = paths.OUT / study.name / "report" / "index.html"
-    if stale or not index.exists():
+    if report_is_older(study, names):
         from lib.workbook import report
 
-        index = report.write_reports(study)
+        report.write_reports(study)
     show.print_scoreboard(study.name)
     state = (
         f"ran {', '.join(notebook.stem for notebook in stale)}" if stale else "nothing to do, everything is up to date"
     )
-    print(f"\nStudy {study.name}: {state}. Report: {index}")
+    print(f"\nStudy {study.name}: {state}. Report: {_index(study)}")
 
 
 if __name__ == "__main__":

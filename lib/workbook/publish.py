@@ -22,21 +22,29 @@ LARGEST_NOTEBOOK_BYTES = 1_000_000
 def publish(study_name: str) -> None:
     """Copy out/<study>/ to results/<study>/ without HTML; for the default study also the notebooks and README.md.
 
-    Raises FileNotFoundError when the study has not finished, ValueError when a notebook is too large or not clean.
+    Raises FileNotFoundError when the study has not finished, ValueError when a notebook is too large or not clean; then
+    what was published before still stands.
     """
     study = load_study(study_name)
     source, target = paths.OUT / study.name, paths.RESULTS / study.name
     if not (source / "claims.json").exists():
         raise FileNotFoundError(f"{source / 'claims.json'} not found; run `make reproduce STUDY={study_name}` first")
+    executed = sorted((source / "notebooks").glob("[0-9]*.ipynb")) if study.name == DEFAULT_STUDY else []
+    notebooks = {path.name: clean_notebook(path) for path in executed if ".failed" not in path.name}
+    files = [
+        path for path in sorted(source.rglob("*")) if path.suffix in (".json", ".jsonl", ".svg") and path.is_file()
+    ]
+    texts = {path.relative_to(source): path.read_text(encoding="utf-8") for path in files}
+    texts = {path: text for path, text in texts.items() if path.parts[0] not in ("report", "notebooks")}
+    partial = target.with_name(f"{target.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    for path, text in texts.items():
+        runs.write_atomic(partial / path, text)
     shutil.rmtree(target, ignore_errors=True)
-    for path in sorted(source.rglob("*")):
-        kept = path.suffix in (".json", ".jsonl", ".svg") and not {"report", "notebooks"} & set(path.parts)
-        if path.is_file() and kept:
-            runs.write_atomic(target / path.relative_to(source), path.read_text(encoding="utf-8"))
+    partial.rename(target)
+    for name, text in notebooks.items():
+        runs.write_atomic(paths.NOTEBOOKS / name, text)
     if study.name == DEFAULT_STUDY:
-        for executed in sorted((source / "notebooks").glob("[0-9]*.ipynb")):
-            if ".failed" not in executed.name:
-                runs.write_atomic(paths.NOTEBOOKS / executed.name, clean_notebook(executed))
         readme.write()
 
 
@@ -46,6 +54,9 @@ def clean_notebook(executed: Path) -> str:
     Raises ValueError when a cell failed or did not run in order, a machine path remains, or it is over 1 MB.
     """
     notebook = nbformat.read(executed, as_version=4)
+    counts = [cell.execution_count for cell in notebook.cells if cell.cell_type == "code"]
+    if counts != list(range(1, len(counts) + 1)):
+        raise ValueError(f"{executed.name}: its cells ran as {counts}, not from top to bottom; run it again")
     notebook.cells = [cell for cell in notebook.cells if "injected-parameters" not in cell.metadata.get("tags", [])]
     notebook.metadata = {
         key: notebook.metadata[key] for key in ("kernelspec", "language_info") if key in notebook.metadata
@@ -55,7 +66,7 @@ def clean_notebook(executed: Path) -> str:
         cell.metadata = {"tags": cell.metadata["tags"]} if cell.metadata.get("tags") else {}
         if cell.cell_type == "code":
             count += 1
-            cell.execution_count = count
+            cell.execution_count = count  # without the injected cell, which had a number too
             for output in cell.outputs:
                 if output.output_type == "error":
                     raise ValueError(
@@ -74,4 +85,7 @@ def clean_notebook(executed: Path) -> str:
 
 
 if __name__ == "__main__":
-    publish(sys.argv[1])
+    try:
+        publish(sys.argv[1])
+    except (ValueError, OSError) as error:
+        raise SystemExit(str(error)) from None

@@ -2,6 +2,7 @@
 
 import json
 import re
+from io import StringIO
 from pathlib import Path
 
 from lib import paths, runs
@@ -27,7 +28,9 @@ def write() -> None:
     """Rewrite the generated blocks of README.md and the figure beside them."""
     path, figure = paths.ROOT / "README.md", figures.aims(aims.reached(_speeds()[1])).figure
     runs.write_atomic(path, filled(path.read_text(encoding="utf-8")))
-    figure.savefig(paths.BENCHMARKS / "speed.svg", metadata={"Date": None})
+    drawn = StringIO()
+    figure.savefig(drawn, format="svg", metadata={"Date": None})
+    runs.write_atomic(paths.BENCHMARKS / "speed.svg", drawn.getvalue())
 
 
 def filled(text: str) -> str:

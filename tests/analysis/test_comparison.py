@@ -42,6 +42,14 @@ def test_different_questions_are_two_samples():
     assert line[4].startswith("+41.7 points (")
 
 
+def test_a_failed_judgement_is_read_both_ways_between_two_samples_too():
+    first = rows([1, 1, 0, 0])
+    first[3] |= {"verdict": "JUDGE_FAILED", "verdict_relaxed": "JUDGE_FAILED"}
+    (line,) = compare(frame(first), frame(rows([0, 0], prefix="g")))
+    worst, best = (stats.unpaired_difference(side, [0.0, 0.0]) for side in ([1, 1, 0, 0], [1, 1, 0, 1]))
+    assert line[4] == f"+62.5 points ({100 * worst.low:+.1f} to {100 * best.high:+.1f})"
+
+
 def test_a_study_against_itself_differs_nowhere():
     table = frame([*rows([1, 0, 1]), *rows([0, 1, 0], condition="rag")])
     assert [line[4].split(" (")[0] for line in compare(table, table)] == ["+0.0 points", "+0.0 points"]

@@ -232,6 +232,14 @@ def test_what_it_took_to_become_current_and_the_break_even_by_hand():
     assert rows[0][4] == pytest.approx(0.1 * needs.usd_per_machine_hour)
 
 
+def test_a_failed_judgement_leaves_open_whether_a_way_is_current():
+    rows = ruled("tuned_after", [True, False]) + ruled("rag_after", [True, False])
+    rows[-1] |= {"verdict": "JUDGE_FAILED"}
+    tuned, rag = decision.kept_current(frame(rows), LEDGER, recipe="again", index_seconds=36.0)
+    assert (tuned.accuracy.value, rag.accuracy.value) == (0.5, 0.75)
+    assert rag.accuracy.low == tuned.accuracy.low and rag.accuracy.high > tuned.accuracy.high
+
+
 def test_without_replaced_rules_nothing_was_updated():
     table = frame(ruled("base", [True]))
     assert decision.kept_current(table, LEDGER, recipe="again", index_seconds=0.0) == []

@@ -127,6 +127,13 @@ def test_recall_and_accuracy_are_taken_over_the_facts_that_all_were_asked_about(
     assert (table.found_low[0], table.found_high[0]) == (table.accuracy_low[0], table.accuracy_high[0]) == (low, high)
 
 
+def test_a_failed_judgement_is_half_an_answer_with_both_bounds():
+    failed = row("rag", "b", right=False) | {"verdict": "JUDGE_FAILED"}
+    line = recall.recall_and_accuracy(frame([row("rag", "a", right=True), failed]), arms(rag=None)).iloc[0]
+    assert (line.accuracy, line.found) == (0.75, 1.0)
+    assert (line.accuracy_low, line.accuracy_high) == (stats.wilson(1, 2).low, stats.wilson(2, 2).high)
+
+
 def test_yes_no_facts_are_in_neither():
     rows = [row("rag", "a", right=True), row("rag", "b", right=False, found=False, value_type="yesno")]
     table = recall.recall_and_accuracy(frame(rows), arms(rag=None))

@@ -46,7 +46,9 @@ def save(name, records, ledger=(), **metrics) -> None:
     folder = paths.OUT / "made_up" / name
     folder.mkdir(parents=True)
     (folder / "records.jsonl").write_text("".join(json.dumps(row) + "\n" for row in records), encoding="utf-8")
-    (folder / "summary.json").write_text(json.dumps({"metrics": metrics, "ledger": [*ledger]}), encoding="utf-8")
+    parameters = {"conditions": {"rag_json": {"instruction": "json"}, "as_json": {"instruction": "json"}}}
+    summary = {"metrics": metrics, "ledger": [*ledger], "parameters": parameters}
+    (folder / "summary.json").write_text(json.dumps(summary), encoding="utf-8")
 
 
 @pytest.fixture
@@ -240,6 +242,25 @@ def test_the_union_is_left_out_where_its_conditions_were_not_asked():
     assert "union/ft_or_rag" not in {line["id"] for line in lines}
 
 
+def test_a_failed_judgement_takes_no_part_in_head_room():
+    failed = rows("rag", [], verdict="JUDGE_FAILED", facts=["e"])
+    save("05_two", [*rows("lora_raw_20ep", ["a", "b"]), *rows("rag", ["b", "c"], facts=FACTS[:4]), *failed])
+    room = scoreboard.head_room(scoreboard.load_records("made_up", ["05_two"]), "lora_raw_20ep", "rag", [])
+    assert dict(zip(room.condition, room.value, strict=True)) == {
+        scoreboard.EITHER: 3 / 4,
+        "lora_raw_20ep": 2 / 4,
+        "rag": 2 / 4,
+    }
+
+
+def test_a_failed_judgement_on_a_replaced_rule_is_neither_current_nor_not():
+    asked = rows("rag", ["a", "b"], probe="current", stale=False)
+    asked[-1] |= {"verdict": "JUDGE_FAILED", "verdict_relaxed": "JUDGE_FAILED"}
+    save("05_two", asked)
+    line = everything_of(["05_two"])[0]["currency/current/rag/unseen"]
+    assert [line[key] for key in ("value", "low", "high")] == pytest.approx([0.5, wilson(2, 5).low, wilson(3, 5).high])
+
+
 def test_kept_is_over_items_known_in_the_screening_wording(study):
     lines, _ = everything(study)
     # known: k and l. base keeps k, noise_floor both
@@ -283,13 +304,24 @@ def test_forgetting_that_could_not_be_measured_has_no_line(study):
     json.dumps(lines, allow_nan=False)
 
 
-def test_json_conditions_are_scored_by_their_json():
-    save("06", rows("rag_json", [], json_valid=True))
-    table = scoreboard.load_records("made_up", ["06"])
-    lines = scoreboard.scoreboard(scoreboard.gather(table, {}), {}, [])
-    values = {line["id"]: line["value"] for line in lines}
-    assert values["json_valid/rag_json"] == 1
-    assert "style/rag_json" not in values
+def test_conditions_that_are_asked_for_json_are_scored_by_it_whatever_their_name():
+    save("06", [*rows("rag_json", [], json_valid=True), *rows("as_json", []), *rows("tuned_on_json", FACTS)])
+    values = {name: line["value"] for name, line in everything_of(["06"])[0].items()}
+    assert values["json_valid/rag_json"] == 1 and values["json_valid/as_json"] == 0
+    assert values["style/tuned_on_json"] == 1
+    assert not {"style/rag_json", "style/as_json", "json_valid/tuned_on_json"} & set(values)
+
+
+def test_two_contrasts_that_would_share_a_line_are_told_of_and_the_same_one_twice_is_one_line(study):
+    table, summaries = scoreboard.load_records("made_up", study), scoreboard.load_summaries("made_up", study)
+    evidence = scoreboard.gather(table, summaries)
+    styled = Contrast(a="noise_floor", b="base", probe="general", metric="style", direction="greater", margin=0)
+    found = claims.find(styled, evidence)
+    ids = [line["id"] for line in scoreboard.scoreboard(evidence, summaries, [found, found])]
+    assert ids.count("delta/style/noise_floor-vs-base") == 1
+    other = found._replace(contrast=styled.model_copy(update={"probe": "trained"}), value=found.value + 0.1)
+    with pytest.raises(ValueError, match="share the scoreboard line delta/style/noise_floor-vs-base"):
+        scoreboard.scoreboard(evidence, summaries, [found, other])
 
 
 def test_a_notebook_that_did_not_run_is_named_with_the_command(study):

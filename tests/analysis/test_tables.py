@@ -169,6 +169,12 @@ def test_accuracy_by_stratum_averages_seeds_within_a_fact_before_facts():
     assert found.base.to_dict() == {"known": "", "unknown": "100 % of 1"}
 
 
+def test_failed_judgements_are_in_no_number_of_a_stratum():
+    rows = [row("a"), row("b", "INCORRECT"), row("c", "JUDGE_FAILED"), row("a", "JUDGE_FAILED", seed=1)]
+    strata = pd.Series(dict.fromkeys("abc", "known"))
+    assert tables.by_stratum(tables.frame(rows), strata, ["base"]).base.to_dict() == {"known": "50 % of 2"}
+
+
 class FewQuestions:
     """As much of a corpus as reading answers needs."""
 
@@ -246,6 +252,14 @@ def test_what_became_of_replaced_rules_by_hand():
     assert (after["stale low"], after["stale high"]) == wilson(1, 4)[1:3]
     assert (after["right before"], after["stale of those"], after["current of those"]) == (2, 0.5, 0.5)
     assert (before["stale"], before["right before"]) == (0.5, 0)
+
+
+def test_a_failed_judgement_on_a_replaced_rule_is_read_both_ways():
+    made = ruled("rag_before", ["old"] * 4) + ruled("rag_after", ["new", "old", "neither", "neither"])
+    made[-1] |= {"verdict": "JUDGE_FAILED", "verdict_relaxed": "JUDGE_FAILED"}
+    after = tables.currency_table(tables.frame(made), BEFORE).iloc[1]
+    assert (after.current, after["current of those"], after.other) == (0.375, 0.375, 0.375)
+    assert (after["current low"], after["current high"]) == (wilson(1, 4).low, wilson(2, 4).high)
 
 
 def test_without_replaced_rules_the_table_has_its_columns_and_no_line():

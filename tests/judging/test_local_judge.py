@@ -78,5 +78,16 @@ def test_other_answers_have_another_journal(model):
     assert model.keys[0] == model.keys[1] != model.keys[2]
 
 
+def test_other_packages_or_other_scoring_have_another_journal(model, monkeypatch):
+    model.scores = [(-1.0, -2.0, -3.0)]
+    judge(ITEM)
+    with monkeypatch.context() as patch:
+        patch.setattr(local_judge.runs, "versions", lambda: {"torch": "0"})
+        judge(ITEM)
+    monkeypatch.setattr(local_judge.runs, "code_version", lambda *modules: "other")
+    judge(ITEM)
+    assert len(set(model.keys)) == 3
+
+
 def test_nothing_to_judge_is_no_judgement(model):
     assert judge() == []

