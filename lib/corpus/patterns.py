@@ -37,7 +37,13 @@ _NUMBER = (
 )
 _QTY = rf"(?<![a-z])(?P<qty>{_NUMBER})"
 _UNIT = "|".join((*_IN_MONTHS, *_IN_MINUTES))
-_PER = rf"(?P<per>(?:\s?(?:(?:/|(?:for )?(?:per|an?|each|every)\s)(?:{_UNIT}|ton)\b|p\.?\s?[am]\b\.?)){{0,2}})"
+_EVERY = {"annually": "year", "yearly": "year", "monthly": "month", "weekly": "week", "daily": "day"}
+# A word or two may stand before the period, as in "1% simple interest per annum", but not "Rs 500 within a month".
+_BETWEEN = r"(?:\s(?!(?:and|or|but|to|from|not|than|is|are|within|in|after|before|once|if|when)\b)[a-z]{1,12}){0,2}?"
+_PER = (
+    rf"(?P<per>(?:{_BETWEEN}\s?(?:(?:/|(?:for )?(?:per|an?|each|every)\s)(?:{_UNIT}|ton)\b|(?:{'|'.join(_EVERY)})\b"
+    r"|p\.?\s?[am]\b\.?)){0,2})"
+)
 _PERCENT_SIGN = r"\s{0,3}(?:%|per\s?cent\b|pct\b)"
 _MONTH = (  # "may" is a month only as May or MAY
     r"(?:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|(?-i:May|MAY)|june?|july?|aug(?:ust)?|sept?(?:ember)?"
@@ -65,12 +71,19 @@ _PERCENT = re.compile(
     rf"(?i)(?P<between>between\s)?{_QTY}(?:{_PERCENT_SIGN}{_PER}|(?=\s?(?:-|to|or|/)\s?{_DIGITS}{_PERCENT_SIGN})"
     rf"|(?(between)(?=\sand\s{_DIGITS}{_PERCENT_SIGN})|(?!)))"
 )
+# The smaller unit that goes on a duration, by the words that it goes on: "1 year 6 months", "2 hours and 30 minutes".
+_SMALLER_UNITS = {"month": ("month", "year yr"), "hour": ("hour|hr", "day"), "minute": ("minute|min", "hour hr")}
+_AND_MORE = "|".join(
+    rf"(?:{'|'.join(f'(?<={unit})|(?<={unit}s)' for unit in larger.split())})\.?,?\s(?:and\s)?"
+    rf"(?P<{unit}>{_NUMBER})[\s-](?:{words})s?\b"
+    for unit, (words, larger) in _SMALLER_UNITS.items()
+)
 _DURATION = re.compile(
     rf"(?i)(?:(?P<between>between\s)?(?<![a-z])(?P<low>{_NUMBER})"
     rf"(?:(?<=\d)-(?=\d)|\s(?:-|to)\s|(?(between)\sand\s|(?!))))?{_QTY}(?:(?:\s?\(\w{{1,20}}\))?"
     rf"[\s-]{{0,4}}(?:(?:financial|assessment|previous|calendar|tax|full)\s)?(?P<unit>{_UNIT})s?\b"
     rf"|(?=\sor\s{_DIGITS}[\s-]{{0,4}}(?P<shared>{_UNIT})s?\b)|(?<=aged\s\d\d)|(?<=age\sof\s\d\d))"
-    rf"(?:(?P<half>\sand\sa\shalf\b)|(?:(?<=years)|(?<=yrs))\.?,?\s(?:and\s)?(?P<more>{_NUMBER})[\s-]months?\b)?"
+    rf"(?:(?P<half>\sand\sa\shalf\b)|{_AND_MORE})?"
 )
 _DATE = re.compile(
     r"(?i)(?<![\d.-])(?:\d{4}([./-])\d\d?\1\d\d?|\d\d?([./-])\d\d?\2(?:\d{4}|\d\d))(?!\d)"
@@ -115,15 +128,16 @@ def _number(text: str) -> Decimal:
 
 
 def _rate_key(m: re.Match[str], number: str, unit: str) -> str:
-    per = re.findall(rf"\b({_UNIT}|ton|p\.?\s?[am])\b", (m["per"] or "").lower())
-    named = {"annum": "year", "a": "year", "m": "month"}
+    per = re.findall(rf"\b({_UNIT}|ton|{'|'.join(_EVERY)}|p\.?\s?[am])\b", (m["per"] or "").lower())
+    named = _EVERY | {"annum": "year", "a": "year", "m": "month"}
     periods = "".join(f" per {named.get(name.lstrip('p. '), name)}" for name in per)
     return f"{_number(number).normalize():f} {unit}{periods}"
 
 
 def _amount_key(m: re.Match[str], marked_only: bool = False) -> str | None:
     number = m["money"] or m["qty"]
-    if _FOREIGN_BEFORE.search(m.string, max(0, m.start() - 5), m.start()) or _FOREIGN_AFTER.match(m.string, m.end()):
+    before = _FOREIGN_BEFORE.search(m.string, max(0, m.start() - 5), m.start())
+    if before or _FOREIGN_AFTER.match(m.string, m.start("per")):
         return _rate_key(m, number, "of another currency")
     scaled = _SCALED.search(number)
     told = m["money"] or m["after"] or scaled
@@ -138,8 +152,9 @@ def _duration_key(m: re.Match[str]) -> str:
     unit = (m["unit"] or m["shared"] or "year").lower()  # "aged 60"
     size, base = (_IN_MONTHS | _IN_MINUTES)[unit], "months" if unit in _IN_MONTHS else "minutes"
     half = Decimal("0.5") if m["half"] else 0
+    more = sum(_number(m[unit] or "") * (_IN_MONTHS | _IN_MINUTES)[unit] for unit in _SMALLER_UNITS)
     sizes = ((_number(number) + half) * size for number in (m["low"], m["qty"]) if number)
-    return " to ".join(f"{(n + _number(m['more'] or '')).normalize():f} {base}" for n in sizes)
+    return " to ".join(f"{(n + more).normalize():f} {base}" for n in sizes)
 
 
 def _date_key(m: re.Match[str]) -> str | None:

@@ -1,6 +1,7 @@
 """Normalised values (amounts, dates, sections, ...) and their mentions in free text."""
 
 import re
+import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -49,27 +50,35 @@ _SUPPOSED = re.compile(r"(?i)\b(?:whether|if)\s(?:[\w'-]{1,20}\s){0,5}\Z")
 _POLARITY = re.compile(  # "may I" and "whether I may" assert nothing
     r"(?i)(?P<no>\b(?:cannot|can't|won't|never|no|ineligible)\b|\b(?:can|may|must|shall|should|is"
     r"|are|was|were|be|do|does|did|will|would|could|need|has|have)(?:\snot|n't)\b"
-    r"|\bnot\s(?:be\s)?(?:allowed|permitted|required|available|eligible|possible))"
-    rf"|(?P<yes>\b(?:can|may|must|shall|should)\b(?!{_SUBJECT})|\b(?:has to|have to|eligible|entitled)\b|\b(?:is|are|was|be)\s"
+    r"|\bnot\s(?:be\s)?(?:allowed|permitted|required|available|eligible|possible|mandatory|compulsory|deductible|taxable))"
+    rf"|(?P<yes>\b(?:can|may|must|shall|should)\b(?!{_SUBJECT})|\b(?:ha(?:s|ve) to|needs? to|eligible|entitled)\b"
+    r"|\b(?:is|are|was|be|(?:it|that)'s)\s"
     r"(?:allowed|permitted|required|available|mandatory|compulsory|possible|deductible|taxable)\b)"
 )
 _DENIED_BEFORE = re.compile(
     r"(?i)(?:(?:\b(?:not|cannot|never|nor|neither|no longer|rather than|instead of|as opposed to|other than)"
     r"|n't)\s+(?:(?:an?|the|be|is|it|to|by|on|under|in|for|from|at|use|using|used|file|filing|filed"
     r"|choose|pay|claim|form|sections?|rs\.?|inr|exactly|about|any|even|just|merely|actually|really|longer|in fact"
-    r"|called|named|known as)\s+){0,4}"
+    r"|called|named|known as|eligible for|(?:eligible|entitled|allowed|permitted|able) to)\s+){0,4}"
     r"|(?:\b(?:false|untrue|incorrect|wrong|a myth)\s+that|(?:\bnot|n't)\s+(?:think|believe|mean))"
     r"\s+(?:[\w'-]{1,20}\s+){0,6}(?:rs\.?\s+)?)[\"'(]?\Z"
 )
 _DENIED_AFTER = re.compile(
     r"(?i)[\"')]?\s{0,3}(?:\([^)]{0,30}\)\s)?(?:(?:is|was|are)(?:\s(?:not|never)|n't)\s(?:the\s)?"
-    r"(?:right|correct|answer|form|section|limit|date|rate|amount|applicable|valid)\b"
-    r"|(?:is|was) (?:wrong|incorrect|no longer)\b|(?:cannot|can't) be (?:used|filed)\b)"
+    r"(?:right|correct|answer|form|section|limit|date|rate|amount|applicable|valid|permitted|allowed|available)\b"
+    r"|(?:is|was) (?:wrong|incorrect|no longer)\b|(?:cannot|can't|(?:can|should|must|may)(?:\snot|n't)) be (?:used|filed)\b)"
 )
 # A text that is nothing but one number is a value of the asked type: the cue is understood.
 _CUES = {"amount": "Rs {}", "percent": "{} %", "form": "Form {}", "section": "section {}"}
 # One character for one character, so that offsets in the cleaned text hold in the given one.
 _CLEAN = str.maketrans("‐‑‒–—−\u00a0\u2009\u202f\u2007*_`’‘", "------       ''")
+
+
+# Signs that go on a letter, such as the vowel signs of Devanagari, are no letters to `re`: without them, two names are one.
+_MARKS = "".join(sign for sign in map(chr, range(0x300, 0xFE00)) if unicodedata.category(sign) in ("Mn", "Mc"))
+_MARK = re.compile(f"[{_MARKS}]")
+# A plus or hash sign that ends a word belongs to the name: "A+" is not "A-", nor "C#" "C".
+_NAME_PARTS = re.compile(rf"(?:\d+|[^\W\d_]+(?:[{_MARKS}]+[^\W\d_]*)*)(?:[+#]{{1,2}}(?!\w))?")
 
 
 def _mentions(text: str, stretches: Iterable[Span], value_type: str) -> list[Mention]:
@@ -115,8 +124,8 @@ def find_values(text: str, value_type: str) -> list[Mention]:
     return _mentions(clean, found, value_type)
 
 
-def _entity_key(text: str) -> str:
-    return " ".join(re.findall(r"\d+|[^\W\d_]+", text)).casefold()
+def _entity_key(text: str, form: str = "NFC") -> str:
+    return " ".join(_NAME_PARTS.findall(unicodedata.normalize(form, text.lower())))
 
 
 def find_entity(text: str, surface_forms: Sequence[str]) -> list[Mention]:
@@ -125,12 +134,14 @@ def find_entity(text: str, surface_forms: Sequence[str]) -> list[Mention]:
     surface_forms are the spellings to look for: "e-Pay Tax" also finds "ePay tax". The result
     is in text order without overlap, and empty if no form occurs or holds a letter or digit.
     """
-    keys = sorted({_entity_key(form) for form in surface_forms} - {""}, key=len, reverse=True)
+    keys = {_entity_key(name, form) for name in surface_forms for form in ("NFC", "NFD")}  # "é" may be one sign or two
     clean = text.translate(_CLEAN)
-    forms = "|".join(keys).replace(" and ", "&").replace(" ", r"(?:[\W_]{0,3}|,?\s(?:to|and)\s)")
+    forms = "|".join(map(re.escape, sorted(keys - {""}, key=len, reverse=True))).replace(r"\ and\ ", "&")
+    forms = forms.replace(r"\ ", r"(?:[\W_]{0,3}|,?\s(?:to|and)\s)")
     forms = forms.replace("&", r"(?:[\W_]{0,3}|,?\sand\s)") or r"(?!)"  # which never matches
-    found = re.finditer(rf"(?i)(?<![^\W_])(?<!\d[.,])(?:{forms})(?![^\W_])(?![.,]\d)", clean)
-    return _mentions(clean, ((*m.span(), _entity_key(m[0])) for m in found), "entity")
+    found = re.finditer(rf"(?i)(?<![^\W_])(?<!\d[.,])(?:{forms})(?![^\W_])(?![.,]\d)(?![+#]{{1,2}}(?!\w))", clean)
+    whole = (m for m in found if not _MARK.match(clean, m.end()) and not _MARK.match(clean, max(0, m.start() - 1)))
+    return _mentions(clean, ((*m.span(), _entity_key(m[0])) for m in whole), "entity")
 
 
 def parse_value(text: str, value_type: str) -> Value:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from lib.corpus.records import Verdict
 from lib.corpus.values import parse_value
-from lib.judging.reading import Claim, assertions, claims_of, plain, refuses
+from lib.judging.reading import SPOKEN, Claim, assertions, claims_of, plain, refuses
 
 
 class Grade(NamedTuple):
@@ -38,6 +38,7 @@ _TAKEN_BACK = re.compile(
 _RECANTED = re.compile(
     r"(?i)[.,;:!-]\s{0,3}"
     r"(?:no,|(?:actually|wait|correction|sorry|i mean|scratch that|final answer)\b)"
+    r"|\bthat(?:'s|\sis)\s(?:wrong|incorrect|not\s(?:the|right|correct|true))\b"
 )
 _SUPERSEDED = re.compile(
     r"(?i)\b(?:increased|raised|hiked|enhanced|reduced|cut|lowered|changed|extended|revised|moved?"
@@ -54,6 +55,8 @@ _REPLACED = re.compile(
 )
 _USED_TO_BE = re.compile(r"(?i)\b(?:used\sto\sbe|formerly|earlier(?!\sof\b|\sthan\b))\s(?:it\swas\s)?\Z")
 _ASKS_FOR_FORMER = re.compile(r"(?i)\b(?:before|earlier|formerly|original(?:ly)?|at first|used to)\b")
+_FIGURES = ("amount", "percent", "date", "duration", "count")
+_ASKS_FOR_PROVISION = re.compile(r"(?i)\b(?:which|what)\s(?:[\w-]{1,15}\s){0,2}(?:form|section)\b")
 _IN_SHORT = re.compile(r"(?i)in short:\s[^\n]{1,60}?\.\s")
 _IS = re.compile(r"(?i)\b(?:is|are|was|were)\s\Z")
 _LIST_BREAK = re.compile(r"[,;\n/]|\b(?:or|and)\b")
@@ -134,22 +137,28 @@ def _not_asserted(text: str, claims: list[Claim], expected: str, value_type: str
     return Grade(Verdict.INCORRECT, Verdict.INCORRECT, reason)
 
 
-def _grade_unanswerable(text: str, asserted_text: str, claims: list[Claim], value_type: str) -> Grade:
-    asserted = [claim for claim in claims if not claim.denied]
+def _grade_unanswerable(text: str, asserted_text: str, question: str, value_type: str) -> Grade:
     if not refuses(text, value_type):
         reason = "the question has no answer, but one is given"
         return Grade(Verdict.INCORRECT, Verdict.INCORRECT, reason)
-    if asserted:
-        words = asserted_text[asserted[0].start : asserted[0].end][:40]
-        reason = f"the answer abstains, yet asserts the {value_type} {words}"
-        return Grade(Verdict.INCORRECT, Verdict.NOT_ATTEMPTED, reason)
+    # Such a question mostly has no type: a value of any counts, but a form or section only where one is asked for.
+    asked_for = ("form", "section") if _ASKS_FOR_PROVISION.search(question) else ()
+    for kind in (*_FIGURES, *asked_for) if value_type == "entity" else (value_type,):
+        for claim in claims_of(asserted_text, question, (), kind):
+            words = asserted_text[claim.start : claim.end][:40]
+            if not claim.denied and words.lower() != "one":  # "one way to find out" counts nothing
+                reason = f"the answer abstains, yet asserts the {kind} {words}"
+                return Grade(Verdict.INCORRECT, Verdict.NOT_ATTEMPTED, reason)
     reason = "the question has no answer, and none is given"
     return Grade(Verdict.NOT_ATTEMPTED, Verdict.NOT_ATTEMPTED, reason)
 
 
 def _grade_rates(claims: list[Claim], rates: Sequence[str], expected: str) -> Grade:
     wanted = [parse_value(rate, "percent") for rate in rates]
-    said = list(dict.fromkeys(claim.value for claim in claims if not claim.denied))
+    zero = parse_value("0 %", "percent")
+    spoken = {parse_value(words, "entity") for words in SPOKEN[zero.key]}  # "nil up to 3 lakh and 5% above it"
+    asserted = (zero if claim.value in spoken else claim.value for claim in claims if not claim.denied)
+    said = list(dict.fromkeys(asserted))
     strict = Verdict.CORRECT if said == wanted else Verdict.INCORRECT
     relaxed = Verdict.CORRECT if set(wanted) <= set(said) else Verdict.INCORRECT
     keys = ", ".join(value.key for value in said[:5])
@@ -205,7 +214,7 @@ def grade(
     Returns:
         The strict and the relaxed verdict with a reason. An answer without a letter or digit
         is NOT_ATTEMPTED; one that abstains from an unanswerable question but asserts a value
-        of the type besides is so only in the relaxed verdict.
+        of the type (of any, for a name) besides is so only in the relaxed verdict.
 
     Raises:
         ValueError: expected is not a value of the type. No answer raises.
@@ -219,9 +228,9 @@ def grade(
     forms = (*(rates or [expected] if expected else []), *accept)
     question = plain(question)
     asserted = assertions(text, question, value_type)
-    claims = claims_of(asserted, question, forms, value_type)
     if expected is None:
-        return _grade_unanswerable(text, asserted, claims, value_type)
+        return _grade_unanswerable(text, asserted, question, value_type)
+    claims = claims_of(asserted, question, forms, value_type)
     if all(claim.denied for claim in claims):
         return _not_asserted(text, claims, expected, value_type)
     if len(rates) > 1:

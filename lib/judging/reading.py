@@ -35,19 +35,29 @@ _COUNTED = re.compile(rf"(?i)\b(?:how many|number of)\s(?:[a-z]{{1,12}}\s)?({_UN
 _ONE = re.compile(
     r"(?i)(^\W{0,9}|\b(?:within|for|in|of|after|than|is|about|least|most|only)\s)an?\s(?=(?:full\s)?(?:month|year|week|day|hour)\b)"
 )
+_OPENS = r"(?:^\W{0,3}|(?<=[.!?:;\n]\s)|(?<=\n))"
+_CLOSES = r"(?=\W{0,3}(?:\Z|[.,;:!?\n]))"
+_SUBJECT = r"(?:(?!\b(?:if|when|where|unless|which|whose|though|but|while|and|so)\b)[^.,;:!?\n])"
 _NAMES_YEAR = re.compile(r"(?:19|20)\d\d-")
+# "It does not include GST" is said of a fee, "they do not say" of the passages.
 _REFUSAL_TEXT = (
     r"\b(?:i|we)\s(?:\w{1,10}\s)?(?:do not|don't|did not|cannot|can't|could not|couldn't)\s"
-    r"(?:know|have|say|tell|determine|find|answer|confirm|provide|help|assist|(?:give|offer)(?:\s\w{1,12}){0,2}\sadvice"
+    r"(?:know|have(?!\sto\b)|say|tell|determine|find|answer|confirm|provide|help|assist|(?:give|offer)(?:\s\w{1,12}){0,2}\sadvice"
     r"|be (?:sure|certain))\b"
     r"|^\W{0,3}(?:do not|don't) know\b|\b(?:cannot|can't|can not|unable to|could not)\s(?:be\s)?"
     r"(?:answer|determine|confirm|establish)(?:ed|d)?\b|\bnot (?:sure|certain|clear|known)\b|\bunsure\b"
+    r"|\bunclear\s(?:if|whether|what|which|who|when|how)\b"
     r"|\bno idea\b|\bunknown\b|\b(?:not enough|insufficient|no (?:(?:relevant|such)\s)?)\s?information\b"
-    r"|\b(?:passages?|context|documents?|sources?|texts?|extracts?|information|they|it)\b"
+    r"|\b(?:passages?|context|documents?|sources?|texts?|extracts?|information)\b"
     r"[^.?!\n]{0,40}?\b(?:do(?:es)?|did)(?:\snot|n't)\s(?:\w{1,12}\s)?(?:say|state|mention|contain"
     r"|include|specify|give|provide|answer|cover|tell|indicate|address)\b"
+    r"|\b(?:they|it) (?:do(?:es)?|did)(?:\snot|n't)\s(?:\w{1,12}\s)?(?:say|state|mention|specify|tell|indicate"
+    r"|(?:contain|include|give|provide)\s(?:\w{1,12}\s){0,3}(?:information|answer|details)\b)"
     r"|\bnot (?:stated|mentioned|specified|given|found|provided|covered|available|answered) in the"
     r" (?:\w{1,12} )?(?:passage|context|document|source|text|extract|information)"
+    # As a sentence of its own only: "20% where the PAN is not given" refuses nothing, and "a refund is not given" is a no.
+    rf"|{_OPENS}(?:not given|(?:(?:it|this|that|the\s{_SUBJECT}{{1,60}}?)\s(?:is|was|are|were)\s)?"
+    rf"(?:not (?:stated|mentioned|specified)|unclear)){_CLOSES}|^\W{{0,3}}(?:in short:\s)?n/a{_CLOSES}"
 )
 _ADVICE_TEXT = r"\b(?:please|kindly|should|better to|advisable to)\s(?:\w{1,12}\s)?consult\b|^\W{0,3}consult\b"
 _REFUSAL = re.compile(_REFUSAL_TEXT, re.IGNORECASE)
@@ -58,7 +68,7 @@ _REST_OF_CLAUSE = re.compile(r"(?i)(?:(?!\b(?:but|however|though)\b)(?:[^.,;:!?\
 _OR = re.compile(r"(?i)\s?,?\s?or\s(?:(?:maybe|perhaps|possibly|even)\s)?")
 # Ways to say a value that has no figure.
 # fmt: off
-_SPOKEN = {
+SPOKEN = {
     "0 INR": (
         "nil", "zero", "free", "free of charge", "no fee", "no late fee", "no charge", "no penalty", "without fee",
         "without a fee", "without any fee",
@@ -161,5 +171,5 @@ def _wanted(forms: Sequence[str], value_type: str) -> tuple[list[Value], list[st
             names.append(form)
         else:
             values.append(value)
-        names += _SPOKEN.get(value.key, ())
+        names += SPOKEN.get(value.key, ())
     return values, names

@@ -122,6 +122,9 @@ SAME = [
     ("duration", "2 years", ["24 months", "two years", "2-year", "twenty-four months", "2 yrs"]),
     ("duration", "12 months", ["1 year", "one year", "one financial year", "1 (one) year"]),
     ("duration", "5 years 3 months", ["63 months", "5 years and 3 months", "five years and three months"]),
+    ("duration", "1 year 6 months", ["18 months", "1 year and 6 months", "one yr, six months"]),
+    ("duration", "2 hours 30 minutes", ["150 minutes", "2 hrs 30 mins", "2.5 hours"]),
+    ("duration", "36 hours", ["1 day 12 hours", "one day and 12 hrs"]),
     ("duration", "7 days", ["1 week", "one week", "seven days", "168 hours"]),
     ("duration", "72 hours", ["3 days", "three days"]),
     ("duration", "30 days", ["30-day", "thirty days", "thirty (30) days"]),
@@ -153,6 +156,10 @@ FOUND = [
     ("duration", "AY 2025-26 years", ""),
     ("duration", "in 2 years or 6 months", "24 months, 6 months"),
     ("duration", "aged 60 or more, not age of 80", "720 months, 960 months"),
+    ("duration", "30 days, 2 months", "43200 minutes, 2 months"),
+    ("percent", "1% annually or 2% interest a month", "1 % per year, 2 % per month"),
+    ("amount", "Rs 200 late fee per day within a month", "200 INR per day"),
+    ("amount", "1 lakh US dollars a year", "100000 of another currency per year"),
     ("percent", "10-15% for AY 2025-26", "10 %, 15 %"),
     ("form", "ITR-2 (not ITR-1)", "ITR-2, !ITR-1"),
     ("form", "It isn't ITR-1", "!ITR-1"),
@@ -230,6 +237,17 @@ def test_entities_are_found_as_whole_words_only():
     found = find_entity(text, ["e-Pay Tax", "100", "1800 103 4215", "Sahaj", "--"])
     assert [text[m.start : m.end] for m in found] == ["e‑Pay tax", "ePay Tax", "1800-103-4215"]
     assert find_entity(text, []) == []
+
+
+@pytest.mark.parametrize("text", ["das Café ist zu", "das Cafe\u0301 ist zu"])
+@pytest.mark.parametrize("name", ["Café", "Cafe\u0301", "CAFÉ"])
+def test_a_letter_may_be_one_sign_or_two_and_offsets_stay_those_of_the_given_text(name, text):
+    assert [text[m.start : m.end] for m in find_entity(text, [name])] == [text.split()[1]]
+
+
+def test_a_name_ends_with_its_last_sign():
+    assert not [m for name in ("Cafe", "C", "A", "न", "दि") for m in find_entity("Cafe\u0301, C#, A+; दिन", [name])]
+    assert [m.value.key for m in find_entity("C++, C# or Straße", ["C#", "Straße"])] == ["c#", "straße"]
 
 
 def test_a_denied_entity_is_negated():
