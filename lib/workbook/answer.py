@@ -31,7 +31,8 @@ def hybrid(study: Study, chosen: str | None) -> str:
 def short_answer(
     study: Study, lines: Mapping[str, dict], claims: Mapping[str, dict], chosen: str | None
 ) -> tuple[str, str]:
-    """What to do; and what it was compared with, how good it gets, and for which model. Empty words for a study that does not register C9 and C16.
+    """What to do; and what it was compared with, how good it gets, and for which model. Empty words for a study that does not
+    register C9 and C16.
 
     chosen: the candidate that `hybrid` stands for.
     """

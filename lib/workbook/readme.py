@@ -85,7 +85,8 @@ def answer_block() -> str:
         [
             f"**{lead}** {rest}",
             answer.measured(study, lines, chosen),
-            f"{answer.verdicts(claims)} The [findings](notebooks/08_findings.ipynb) have what each rests on, and what had been registered for the undecided ones.",
+            f"{answer.verdicts(claims)} The [findings](notebooks/08_findings.ipynb) have what each rests on, and what had been "
+            "registered for the undecided ones.",
         ]
     )
 
