@@ -19,9 +19,12 @@ INDEXES = os.environ.get("WORKBOOK_INDEXES", "")
 
 
 def read_text(path: Path) -> str:
-    """The text of a file that people write. Raises ValueError with file, line and byte where it is not UTF-8."""
+    """The text of a file that people write, with or without the mark that some programs put before UTF-8.
+
+    Raises ValueError with file, line and byte where it is not UTF-8.
+    """
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
         found = error.object[error.start]

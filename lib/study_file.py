@@ -49,6 +49,11 @@ def _extended(path: Path, known: list[Path]) -> tuple[dict, list[tuple[Path, yam
     if parent in (*known, path):
         raise ValueError(f"{path.name}: extends {parent.name}, which extends it")
     values, sources = _extended(parent, [*known, path])
+    if fields.get("name") in (None, values.get("name")):
+        where = f"{path.name}:{_reach(tree, ('name',))[1]}: name"
+        raise ValueError(
+            f"{where}: a study that extends {parent.name} needs one of its own, or it would run as that one"
+        )
     return _merged(values, fields), [(path, tree), *sources]
 
 

@@ -406,6 +406,12 @@ def test_null_leaves_out_what_the_other_study_has_and_nothing_else(tmp_path):
         load_study(write(tmp_path, "extends: itr\nname: small\nconditions: {rag_revresed: null}\n"))
 
 
+@pytest.mark.parametrize("name", ["", "name: itr\n"])
+def test_a_study_that_extends_another_has_a_name_of_its_own(tmp_path, name):
+    with pytest.raises(ValueError, match=r"broken\.yaml:\d: name: a study that extends itr\.yaml needs one of its own"):
+        load_study(write(tmp_path, f"extends: itr\n{name}retrieval: {{k: 2}}\n"))
+
+
 def test_a_study_may_extend_one_that_extends_another(tmp_path):
     middle = write(tmp_path, "extends: itr\nname: middle\nretrieval: {k: 2}\n")
     (tmp_path / "last.yaml").write_text(f"extends: {middle}\nname: last\nretrieval: {{passage_tokens: 40}}\n")

@@ -185,11 +185,16 @@ def _read_table(path: Path, record: type) -> tuple[tuple, list[str]]:
         text = paths.read_text(path)
     except ValueError as error:
         return (), [str(error)]
+    if not text.strip() and path.stem not in OPTIONAL:
+        return (), [f"{path}: empty; see data/README.md for its fields"]
     adapter, known = TypeAdapter(record), [field.name for field in fields(record)]
     rows, problems, seen = [], [], set()
     # Only a newline ends a row: str.splitlines would also cut at U+0085 or U+2028 inside a string.
-    for number, line in enumerate(StringIO(text), 1):
+    for number, line in enumerate(StringIO(text.rstrip()), 1):
         where = f"{path.name}:{number}"
+        if line.lstrip().startswith("["):
+            problems.append(f"{where}: a JSON array; write one JSON object a line, without brackets around them")
+            break
         try:
             value = json.loads(line)
             row = adapter.validate_python(value)
@@ -198,7 +203,7 @@ def _read_table(path: Path, record: type) -> tuple[tuple, list[str]]:
             continue
         except ValidationError as error:
             for p in error.errors():
-                field = ".".join(str(part) for part in p["loc"])
+                field = ".".join(str(part) for part in p["loc"]) or "the row"
                 problems.append(f"{where}: {field}: {p['msg']}; got {str(p['input'])[:60]!r}")
             continue
         # A misspelt optional field would otherwise be read as absent.

@@ -63,7 +63,8 @@ def shape_of(source: str) -> Shape:
         if source in SHAPES:
             return SHAPES[source]
         message = f"model {source!r}: its config is not on this machine, and its size is not known as that of"
-        raise ValueError(f"{message} {sorted(SHAPES)} is; fetch it: hf download {source} config.json") from None
+        remedy = f"fetch it: .venv/bin/hf download {source} config.json, or mend the path if a directory was meant"
+        raise ValueError(f"{message} {sorted(SHAPES)} is; {remedy}") from None
     return from_config(config)
 
 

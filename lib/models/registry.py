@@ -112,7 +112,7 @@ def resolve(source: str) -> Path | str:
     """
     if source in WHEELS:
         return _unpack_wheel(source)
-    folder = Path(source) if Path(source).is_absolute() else paths.ROOT / source
+    folder = _folder(source)
     if folder.is_dir():
         if not list(folder.glob("*.safetensors")):
             raise ValueError(f"{source}: no *.safetensors in this directory; pickled weights are refused")
@@ -120,6 +120,11 @@ def resolve(source: str) -> Path | str:
     if source.count("/") == 1 and not Path(source).is_absolute() and not folder.parent.is_dir():
         return source
     raise ValueError(f"model {source!r}: not one of {sorted(WHEELS)}, nor a directory, nor a Hub id owner/name")
+
+
+def _folder(source: str) -> Path:
+    """The directory that a source would be: ~ is the home, and a relative one starts at the project."""
+    return paths.ROOT / Path(source).expanduser()
 
 
 def allow_downloads(sources: list[str]) -> bool:
@@ -151,19 +156,25 @@ def with_weights(base: LanguageModel, key: str, load: Callable[[], PreTrainedMod
     return replace(base, fingerprint=runs.content_hash([base.fingerprint, key]), load=lambda: load().to(dtype))
 
 
-def embedder_path(source: str) -> Path | str:
-    """Where sentence-transformers finds the embedder `source`: a wheel, a directory or a Hub id."""
+def embedder_path(source: str) -> Path:
+    """Where sentence-transformers finds the embedder `source`: a wheel or a directory.
+
+    Raises ValueError naming what is accepted: passages are cut by an embedder's own tokens, so that it must be here.
+    """
     if source not in EMBEDDERS:
-        return resolve(source)
+        if not (folder := _folder(source)).is_dir():
+            raise ValueError(
+                f"embedding {source!r}: not one of {sorted(EMBEDDERS)}, nor a directory ({folder}); one of the Hub is fetched "
+                f"by .venv/bin/hf download {source} --local-dir models/{Path(source).name}"
+            )
+        return folder
     config = [f for f in _files(EMBEDDERS[source]) if f.name == "modules.json"]
     return config[0].parent
 
 
 def embedder_id(source: str) -> str:
     """What tells an embedder from others in a cache key: its name, or what a directory holds."""
-    if source in EMBEDDERS or isinstance(location := resolve(source), str):
-        return source
-    return _weights_id(source, location)
+    return source if source in EMBEDDERS else _weights_id(source, embedder_path(source))
 
 
 def _weights_id(source: str, location: Path | str) -> str:

@@ -8,7 +8,7 @@ import sys
 from lib.analysis import datasheet
 from lib.analysis.gates import judge_anchors
 from lib.analysis.tables import percent
-from lib.corpus.load import describe, load_corpus
+from lib.corpus.load import Corpus, describe, load_corpus
 from lib.judging.style import style_problems
 
 EMBEDDER = "all-minilm-l6-v2"
@@ -20,6 +20,8 @@ def main(folder: str) -> None:
     Raises ValueError naming what is wrong and what to do.
     """
     corpus = load_corpus(folder)
+    if lacking := _lacking(corpus):
+        raise ValueError(f"{folder}:\n" + "\n".join(lacking))
     broken = [f"{item.id}: {'; '.join(found)}" for item in corpus.faq if (found := style_problems(item.uniform_answer))]
     if broken:
         raise ValueError("uniform answers that break the style:\n" + "\n".join(broken))
@@ -37,6 +39,19 @@ def main(folder: str) -> None:
     for name, result in judge_anchors(corpus).items():
         print(f"ok  judge on {name} answers: {percent(result)} graded CORRECT")
     print(f"\n{folder}: no problem found")
+
+
+def _lacking(corpus: Corpus) -> list[str]:
+    """What must be there for the corpus to be weighed at all."""
+    lines = []
+    if len(corpus.items("test")) < 2:
+        lines.append(
+            "faq.jsonl: fewer than two items on facts of split test; add the questions and answers to be taught"
+        )
+    unasked = [split for split in ("test", "dev") if not corpus.ask("paraphrase", split)]
+    return lines + [
+        f"questions.jsonl: no paraphrase question about a fact of split {split}; add some" for split in unasked
+    ]
 
 
 if __name__ == "__main__":

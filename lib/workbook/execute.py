@@ -16,7 +16,7 @@ from lib import paths, runs
 from lib.corpus.load import load_corpus
 from lib.studies import Study
 from lib.study_file import load_study, locate_study
-from lib.workbook import show
+from lib.workbook import asked, show
 
 # Of one cell.
 TIMEOUT_SECONDS = 6 * 3600
@@ -135,7 +135,7 @@ def main(study_name: str) -> None:
     has nothing to do shall say so at once.
     """
     study, study_file = load_study(study_name), locate_study(study_name)
-    load_corpus(study.corpus.folder, **study.corpus.limits)
+    asked.refuse_missing(study, load_corpus(study.corpus.folder, **study.corpus.limits))
     names = notebooks_of(study)
     stale = [notebook for notebook in names if not up_to_date(study, notebook)]
     if stale:

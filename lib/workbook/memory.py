@@ -1,5 +1,6 @@
 """What a study needs at its peak, step by step, and whether the device has it."""
 
+import os
 from typing import NamedTuple
 
 import yaml
@@ -47,8 +48,16 @@ def counting_bench(study: Study) -> Bench:
 
 
 def check_fits(study: Study) -> None:
-    """Raises ValueError when a step of the study cannot fit into the memory here; nothing is fetched to find out."""
-    found = needs(counting_bench(study), shapes_of(study))
+    """Raises ValueError when a step of the study cannot fit into the memory here; nothing is fetched to find out.
+
+    Counting switches the Hub client off; the environment, which the notebooks' processes inherit, is left as it was.
+    """
+    before = dict(os.environ)
+    try:
+        found = needs(counting_bench(study), shapes_of(study))
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
     refuse_unfit(study, found, registry.device_name(), memory_gib())
 
 

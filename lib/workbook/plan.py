@@ -18,6 +18,7 @@ from lib.study_file import load_study
 from lib.training.recipes import build_examples
 from lib.training.sft import tokenize
 from lib.training.targets import gradient_targets
+from lib.workbook import asked
 from lib.workbook.claude_cost import print_claude
 from lib.workbook.memory import COUNTER, counting_bench, must_be_fetched, needs, refuse_unfit, shapes_of
 from lib.workbook.speed import Rates, calibrate, estimated_rates
@@ -118,6 +119,7 @@ def main(study_name: str) -> None:
     """Print the forecast as a table. Raises ValueError when a step cannot fit into the device's memory."""
     study = load_study(study_name)
     shapes, bench = shapes_of(study), counting_bench(study)
+    asked.refuse_missing(study, bench.corpus)
     device = measure_device(study.generation.precision)
     found = needs(bench, shapes)
     refuse_unfit(study, found, device.name, device.memory_gib)

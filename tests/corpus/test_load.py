@@ -506,6 +506,23 @@ def test_a_unicode_line_separator_does_not_cut_a_record(copy):
     assert answer in [item.raw_answer for item in load_corpus(str(copy)).faq]
 
 
+def test_a_mark_before_utf_8_and_lines_at_the_end_are_no_part_of_a_table(copy, corpus):
+    for path in (copy / "facts.jsonl", copy / "documents" / "audit.md"):
+        path = path if path.exists() else next((copy / "documents").glob("*.md"))
+        path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes() + (b"\n\n" if path.suffix == ".jsonl" else b""))
+    assert load_corpus(str(copy)) == corpus
+
+
+@pytest.mark.parametrize(
+    ("text", "said"), [("", "facts.jsonl: empty"), ('[{"id": "a"}]', "facts.jsonl:1: a JSON array; write one")]
+)
+def test_a_table_of_nothing_or_in_brackets_is_called_that(copy, text, said):
+    (copy / "facts.jsonl").write_text(text)
+    with pytest.raises(ValueError) as caught:
+        load_corpus(str(copy))
+    assert [line for line in str(caught.value).splitlines() if said in line]
+
+
 # --- limits
 
 

@@ -62,7 +62,6 @@ def test_the_fingerprint_of_a_directory_changes_with_what_else_is_loaded_from_it
 
 def test_an_embedder_goes_by_its_name_and_a_directory_by_what_it_holds(tmp_path):
     assert registry.embedder_id("all-minilm-l6-v2") == "all-minilm-l6-v2"
-    assert registry.embedder_id("owner/name") == "owner/name"
     (tmp_path / "1_Dense").mkdir()
     for name in ("model.safetensors", "modules.json", "1_Dense/model.safetensors"):
         (tmp_path / name).write_text("one")
@@ -70,6 +69,22 @@ def test_an_embedder_goes_by_its_name_and_a_directory_by_what_it_holds(tmp_path)
     assert first == registry.embedder_id(str(tmp_path))
     (tmp_path / "1_Dense" / "model.safetensors").write_text("two")
     assert registry.embedder_id(str(tmp_path)) != first
+
+
+def test_an_embedder_that_is_not_here_is_refused_as_one_and_told_how_to_fetch():
+    for source in ("owner/name", "al-minilm"):
+        with pytest.raises(
+            ValueError, match=rf"embedding '{source}': not one of .*all-minilm-l6-v2.*nor a directory .*hf download"
+        ):
+            registry.embedder_path(source)
+
+
+def test_a_directory_under_the_home_is_found(tmp_path, monkeypatch, tiny_model):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "llama").symlink_to(tiny_model)
+    assert registry.resolve("~/llama") == tmp_path / "llama"
+    with pytest.raises(ValueError, match="'~/lama': not one of"):
+        registry.resolve("~/lama")
 
 
 def test_weights_of_a_wheel_are_unpacked_once_and_again_when_another_is_installed(monkeypatch, empty_store, tmp_path):

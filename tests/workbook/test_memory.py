@@ -1,5 +1,6 @@
 """What a step needs is counted by hand here, and what does not fit is refused with both numbers."""
 
+import os
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -155,5 +156,8 @@ def test_a_run_that_cannot_fit_stops_before_anything_is_fetched(fetched, monkeyp
     monkeypatch.setattr(execute, "notebooks_of", lambda study: [Path("01.ipynb")])
     monkeypatch.setattr(execute, "execute", lambda *arguments: pytest.fail("nothing may run"))
     monkeypatch.setattr(memory, "memory_gib", lambda: 2.0)
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    monkeypatch.setattr(execute.asked, "refuse_missing", lambda study, corpus: None)
     with pytest.raises(ValueError, match="study tiny does not fit: .* has 2.0 GiB"):
         execute.main("any")
+    assert "HF_HUB_OFFLINE" not in os.environ, "a notebook's process inherits it, and could fetch nothing"
