@@ -9,9 +9,9 @@ from typing import NamedTuple
 from lib.corpus.patterns import Span, blanked, spans, without_years
 
 ACCEPTED_FORMS = {
-    "amount": "5000000 INR, Rs. 1,50,000/-, 1.5 lakh or no limit",
+    "amount": "5000000 INR, Rs. 1,50,000/-, 1.5 lakh or no limit; give other currencies as entity",
     "date": "2025-07-31, 31.07.2025 or 15 June",
-    "duration": "30 days or 5 years 3 months",
+    "duration": "30 days or 5 years 3 months; minutes, hours, days, weeks, months, years (give other units as entity)",
     "percent": "12.5 %, 1 % per month or 5 % / 20 %",
     "form": "ITR-2 or Form 26QB",
     "section": "139(5) or section 115BAC",
@@ -153,6 +153,11 @@ def parse_value(text: str, value_type: str) -> Value:
     """
     key = _entity_key(text)
     if value_type == "entity" and key:
+        # Signs are no part of a name, so that "$29" would be any 29.
+        if key.replace(" ", "").isdigit() and re.search("[$€£¥<>]", text):
+            raise ValueError(
+                f"cannot read {text!r} as entity: write its sign in words, as in 29 USD, and list in accept how else it is said"
+            )
         return Value("entity", key)
     if value_type == "percent" and " / " in text:
         rates = (parse_value(part, "percent").key for part in text.split(" / "))

@@ -277,3 +277,10 @@ def test_mentions_lie_in_the_text_in_order(text, value_type):
     for mention in find_values(text, value_type):
         assert at <= mention.start < mention.end <= len(text)
         at = mention.end
+
+
+@pytest.mark.parametrize("text", ["$29", "€ 29.50", "< 29"])
+def test_a_number_with_a_sign_is_no_name_since_any_such_number_would_be_it(text):
+    with pytest.raises(ValueError, match="write its sign in words, as in 29 USD"):
+        parse_value(text, "entity")
+    assert parse_value("29 USD", "entity") != parse_value("29", "entity")
