@@ -135,7 +135,11 @@ def arms_block() -> str:
                 f"{ratio['value']:.2f} ({ratio['low']:.2f} to {ratio['high']:.2f})",
             ]
         )
-    counted = f"Counted are {shares[0]['n']} facts, and {shares[2]['n']} items that the base model knew."
+    again = percent(estimate_of(lines["kept/noise_floor"]), digits=0, counted=False)
+    counted = (
+        f"Counted are {shares[0]['n']} facts, and {shares[2]['n']} items that the base model knew, of which it answers {again} "
+        "when it is asked again in other words."
+    )
     return f"{_markdown_table(ARMS_HEADER, rows)}\n\n{counted}"
 
 
