@@ -65,7 +65,7 @@ def test_only_differences_of_shares_that_were_asked_are_lines():
     table = frame(rows("tuned", [3, 0]) + rows("base", [0, 0]))
     left_out = [
         contrast("tuned", b=None),
-        contrast("tuned", metric="loss"),
+        contrast("tuned", probe="training", metric="loss"),
         contrast("tuned", probe="kept", metric="kept"),
     ]
     assert careless.analyses(table, left_out).empty

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from lib import paths, runs
 from lib.corpus.records import Passage
 from lib.models import registry
+from lib.retrieval.encoder import Encoder
 from lib.retrieval.index import STOP_WORDS, Index, build_index, sentences_of
 from lib.studies import Retrieval
 
@@ -135,7 +136,7 @@ def test_no_question_breaks_bm25(index, question):
 @pytest.mark.parametrize("method", METHODS)
 def test_an_index_is_opened_again_without_encoding(index, method, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(Index, "encode", lambda *_: pytest.fail("the passages were encoded again"))
+        patch.setattr(Encoder, "encode", lambda *_: pytest.fail("the passages were encoded again"))
         again = Index(PASSAGES, embedder=EMBEDDER)
     assert (again.key, again.table.version) == (index.key, index.table.version)
     assert search(again, "the late fee", method) == search(index, "the late fee", method)
@@ -265,8 +266,8 @@ def test_replacing_passages_gives_what_indexing_the_new_ones_gives(index, method
 
 
 def test_only_new_words_are_embedded_and_a_finished_replacement_is_opened_again(cache, monkeypatch):
-    index, embedded, original = Index(PASSAGES[:6], embedder=EMBEDDER), [], Index.encode
-    monkeypatch.setattr(Index, "encode", lambda self, texts: embedded.extend(texts) or original(self, texts))
+    index, embedded, original = Index(PASSAGES[:6], embedder=EMBEDDER), [], Encoder.encode
+    monkeypatch.setattr(Encoder, "encode", lambda self, texts: embedded.extend(texts) or original(self, texts))
     passages = REPLACED[:5]
     first = index.replaced(passages)
     assert embedded == [passages[0].titled]
