@@ -44,8 +44,8 @@ class Finding(NamedTuple):
     """One contrast decided: its effect with interval, how many facts, and why the verdict is what it is.
 
     seeds: of the first side, and of the second where there is one. p belongs to the verdict: two-sided against the margin,
-    or of equivalence; NaN where no interval is. detectable is
-    planned (`lib.analysis.planning`), never from the rows that decide.
+    or of equivalence; NaN where no interval is. detectable is planned (`lib.analysis.planning`), never from the rows that
+    decide.
     """
 
     contrast: Contrast

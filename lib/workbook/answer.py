@@ -44,7 +44,7 @@ def short_answer(
     best = max(shares, key=lambda line: line["value"])
     enough = "" if best["high"] >= study.decision.least_accuracy else "; none is good enough to rely on"
     further = BOTH[claims["C16"]["verdict"]].format(hybrid(study, chosen))
-    tuned = " and ".join(f"`{contrast.b}`" for contrast in study.claims["C9"].contrasts)
+    tuned = " and ".join(contrast.b for contrast in study.claims["C9"].contrasts)
     return f"Short answer: {RETRIEVE[claims['C9']['verdict']]}", (
         f"Fine-tuning here is {tuned}, and no other arm. {further} ({points}). The best of the {len(shares)} approaches "
         f"that the decision below compares is right on {100 * best['value']:.0f} % of the facts"

@@ -66,7 +66,7 @@ def _cells(notebook: Path) -> list[str]:
 def _model_files(study: Study) -> list[list]:
     """Name, size and time of change of every file of a model or embedder that is a directory; gigabytes are not read."""
     embedders = [study.embedding, *(retrieval.embedder or "" for retrieval in study.retrievals.values())]
-    folders = [paths.ROOT / source for source in sorted({*study.models.values(), *embedders} - {""})]
+    folders = [paths.ROOT / Path(source).expanduser() for source in sorted({*study.models.values(), *embedders} - {""})]
     files = [(folder, path) for folder in folders for path in sorted(folder.rglob("*")) if path.is_file()]
     stats = [(path.relative_to(folder), path.stat()) for folder, path in files]
     return [[name.as_posix(), stat.st_size, stat.st_mtime_ns] for name, stat in stats]

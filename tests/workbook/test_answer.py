@@ -42,7 +42,7 @@ def test_the_short_answer_says_what_the_verdicts_say_and_no_more(study, c9, c16)
     text = f"{lead} {rest}"
     assert [verdict for verdict, words in RETRIEVE.items() if f"Short answer: {words}" in text] == [c9]
     assert [verdict for verdict, words in BOTH.items() if f"{words.format(READS)} (" in text] == [c16]
-    assert "Fine-tuning here is `lora_raw` and `lora_raw_20ep`, and no other arm." in rest
+    assert "Fine-tuning here is lora_raw and lora_raw_20ep, and no other arm." in rest
     assert "+7 points, -4 to +18" in text
     assert "34 % of the facts" in text
     assert study.models["base"] in text
